@@ -1,0 +1,1 @@
+"""Login Hub: sign-in by WeChat QR code, fanned out to the waiting browser in real time."""

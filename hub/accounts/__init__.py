@@ -1,0 +1,1 @@
+"""People: users, their identities and profiles."""

@@ -1,0 +1,246 @@
+"""The whole error tree; each class is one problem slug, one status and, for sockets, one close code.
+
+    HubError
+    ├─ BadRequest 400            InvalidRequest 422        PayloadTooLarge 413     UnsupportedMediaType 415
+    ├─ Unauthorized 401          └ InvalidRefreshToken 401
+    ├─ Forbidden 403             └ OriginNotAllowed, CsrfFailed, GrantRequired, BindingMismatch, AccountBlocked,
+    │                              ReauthRequired
+    ├─ NotFound 404              └ AttemptNotFound
+    ├─ MethodNotAllowed 405
+    ├─ Conflict 409              └ AlreadyClaimed, AlreadyRedeemed, AlreadyBound, NotConfirmed, WrongState
+    ├─ Gone 410                  └ AttemptExpired, AttemptFailed
+    ├─ RateLimited 429           └ TooManySockets
+    ├─ InternalError 500
+    ├─ ProviderFailed 502
+    └─ Unavailable 503           └ StoreUnavailable, BrokerUnavailable
+
+Services raise them, the edges turn them into RFC 9457 problem bodies, error frames or close codes. The message a
+person reads comes from the catalogue key `problem.<slug>`; `reason` is for the log and never leaves the process.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+
+class FieldError(NamedTuple):
+    """One refused member of a request: its dotted path, and why."""
+
+    field: str
+    reason: str
+
+
+class HubError(Exception):
+    """The root: *reason* goes to the log, *retry_after* (seconds) to the client."""
+
+    slug: ClassVar[str] = "internal-error"
+    status: ClassVar[int] = 500
+    close_code: ClassVar[int] = 4500
+
+    def __init__(
+        self,
+        reason: str = "",
+        *,
+        retry_after: float | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+        self.headers = headers or {}
+
+
+class BadRequest(HubError):
+    """The body or the query cannot be read at all."""
+
+    slug, status = "bad-request", 400
+
+
+class InvalidRequest(HubError):
+    """The request can be read, but members are missing, of the wrong type, too long or not allowed."""
+
+    slug, status = "invalid-request", 422
+
+    def __init__(self, errors: Sequence[FieldError], reason: str = "") -> None:
+        super().__init__(reason)
+        self.errors = list(errors)
+
+
+class PayloadTooLarge(HubError):
+    """The body is over the limit."""
+
+    slug, status = "payload-too-large", 413
+
+
+class UnsupportedMediaType(HubError):
+    """The body's media type is not the one this endpoint reads."""
+
+    slug, status = "unsupported-media-type", 415
+
+
+class Unauthorized(HubError):
+    """No access token, or one that does not verify (RFC 6750 section 3)."""
+
+    slug, status, close_code = "unauthorized", 401, 4401
+
+
+class InvalidRefreshToken(Unauthorized):
+    """The refresh token is forged, old, ended or of an ended session; which one is only for the log."""
+
+    slug = "invalid-refresh-token"
+
+
+class Forbidden(HubError):
+    """The caller may not do this."""
+
+    slug, status = "forbidden", 403
+
+
+class OriginNotAllowed(Forbidden):
+    """The Origin header names a site that is not in ALLOWED_ORIGINS."""
+
+    slug = "origin-not-allowed"
+
+
+class CsrfFailed(Forbidden):
+    """The X-CSRF-Token header does not belong to the page's cookie."""
+
+    slug = "csrf-failed"
+
+
+class GrantRequired(Forbidden):
+    """The caller is not the phone that scanned this attempt first."""
+
+    slug = "grant-required"
+
+
+class BindingMismatch(Forbidden):
+    """The verifier or the binding cookie is not that of the browser which began the attempt."""
+
+    slug = "binding-mismatch"
+
+
+class AccountBlocked(Forbidden):
+    """The account is banned or inactive."""
+
+    slug = "account-blocked"
+
+
+class ReauthRequired(Forbidden):
+    """The last real sign-in is too long ago for this change."""
+
+    slug = "reauth-required"
+
+
+class NotFound(HubError):
+    """There is nothing here."""
+
+    slug, status, close_code = "not-found", 404, 4500
+
+
+class AttemptNotFound(NotFound):
+    """No sign-in attempt answers to this id or code."""
+
+    slug = "attempt-not-found"
+
+
+class MethodNotAllowed(HubError):
+    """The address exists, the method does not."""
+
+    slug, status = "method-not-allowed", 405
+
+
+class Conflict(HubError):
+    """The request does not fit the state of things."""
+
+    slug, status = "conflict", 409
+
+
+class AlreadyClaimed(Conflict):
+    """Another phone has scanned this attempt."""
+
+    slug = "already-claimed"
+
+
+class AlreadyRedeemed(Conflict):
+    """This confirmed attempt has given out its tokens."""
+
+    slug = "already-redeemed"
+
+
+class AlreadyBound(Conflict):
+    """This identity belongs to another account."""
+
+    slug = "already-bound"
+
+
+class NotConfirmed(Conflict):
+    """The phone has not confirmed yet."""
+
+    slug = "not-confirmed"
+
+
+class WrongState(Conflict):
+    """The attempt's state does not allow this move."""
+
+    slug = "wrong-state"
+
+
+class Gone(HubError):
+    """It was here, and is over."""
+
+    slug, status = "gone", 410
+
+
+class AttemptExpired(Gone):
+    """The attempt's deadline has passed."""
+
+    slug, close_code = "attempt-expired", 4510
+
+
+class AttemptFailed(Gone):
+    """The attempt was declined, cancelled, reported or refused."""
+
+    slug, close_code = "attempt-failed", 4511
+
+
+class RateLimited(HubError):
+    """Too many of these in too short a time; `retry_after` says when to come back."""
+
+    slug, status, close_code = "rate-limited", 429, 4429
+
+
+class TooManySockets(RateLimited):
+    """This address or this attempt holds as many sockets as it may."""
+
+    slug = "too-many-sockets"
+
+
+class InternalError(HubError):
+    """A defect of ours; the caller learns nothing of it but the request id."""
+
+
+class ProviderFailed(HubError):
+    """WeChat answered with an error, with garbage, or not at all."""
+
+    slug, status = "provider-failed", 502
+
+
+class Unavailable(HubError):
+    """A part the request needs is away for the moment."""
+
+    slug, status, close_code = "unavailable", 503, 1013
+
+    def __init__(self, reason: str = "", *, retry_after: float = 3.0) -> None:
+        super().__init__(reason, retry_after=retry_after)
+
+
+class StoreUnavailable(Unavailable):
+    """The database is away, or too busy to take the work within the wait."""
+
+    slug = "store-unavailable"
+
+
+class BrokerUnavailable(Unavailable):
+    """Redis is away."""
+
+    slug = "broker-unavailable"

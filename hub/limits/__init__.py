@@ -1,0 +1,1 @@
+"""Rate limits: one port, counted in process or in Redis."""

@@ -1,0 +1,1 @@
+"""The QR sign-in: its states, its service and its edges."""
