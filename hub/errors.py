@@ -3,8 +3,8 @@
     HubError
     ├─ BadRequest 400            InvalidRequest 422        PayloadTooLarge 413     UnsupportedMediaType 415
     ├─ Unauthorized 401          └ InvalidRefreshToken 401
-    ├─ Forbidden 403             └ OriginNotAllowed, CsrfFailed, GrantRequired, BindingMismatch, AccountBlocked,
-    │                              ReauthRequired
+    ├─ Forbidden 403             └ OriginNotAllowed, CsrfFailed, GrantRequired, BindingMismatch,
+    │                              AccountBlocked, ReauthRequired
     ├─ NotFound 404              └ AttemptNotFound
     ├─ MethodNotAllowed 405
     ├─ Conflict 409              └ AlreadyClaimed, AlreadyRedeemed, AlreadyBound, NotConfirmed, WrongState
@@ -14,8 +14,8 @@
     ├─ ProviderFailed 502
     └─ Unavailable 503           └ StoreUnavailable, BrokerUnavailable
 
-Services raise them, the edges turn them into RFC 9457 problem bodies, error frames or close codes. The message a
-person reads comes from the catalogue key `problem.<slug>`; `reason` is for the log and never leaves the process.
+Services raise them, the edges turn them into RFC 9457 problem bodies, error frames or close codes. What a
+person reads comes from the catalogue key `problem.<slug>`; `reason` is for the log and never leaves it.
 """
 
 from collections.abc import Sequence

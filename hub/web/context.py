@@ -1,0 +1,108 @@
+"""The outermost layer of a request: id, security headers, log line, metrics, and the last net for defects.
+
+Pure ASGI, so that WebSockets pass through it as well.
+"""
+
+import re
+import secrets
+import time
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hub.errors import InternalError
+from hub.web.answers import refusal
+from hub.web.language import language
+from hub.web.parsing import client_address
+
+log = structlog.stdlib.get_logger("hub.web")
+
+SECONDS = Histogram(
+    "hub_http_request_seconds",
+    "Time from a request's first byte to the end of its answer, by route",
+    ["route", "method"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 3, 10),
+)
+ANSWERS = Counter("hub_http_answers_total", "Answers by route and status", ["route", "method", "status"])
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_STREAMS = ("/events", "/status/")  # answers that are meant to last say nothing about speed
+
+CONTENT_SECURITY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:; font-src 'self'; "
+    "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+class RequestContext:
+    """Wraps the application; see the module's docstring. *hsts* adds Strict-Transport-Security."""
+
+    def __init__(self, app: ASGIApp, *, hsts: bool) -> None:
+        self._app = app
+        self._headers = {
+            "x-content-type-options": "nosniff",
+            "referrer-policy": "no-referrer",
+            "cross-origin-opener-policy": "same-origin",
+            "content-security-policy": CONTENT_SECURITY,
+        }
+        if hsts:
+            self._headers["strict-transport-security"] = "max-age=31536000; includeSubDomains"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or socket."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        asked = Headers(scope=scope).get("x-request-id", "")
+        request_id = asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(8)
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        began = time.perf_counter()
+        status = 0
+
+        async def sender(message: Message) -> None:
+            nonlocal status
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+            elif message["type"] == "websocket.accept":
+                status = 101
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sender)
+        except Exception as error:
+            log.error("defect", exc_info=error)
+            if status == 0 and scope["type"] == "http":
+                connection = HTTPConnection(scope)
+                await refusal(InternalError(), language(connection))(scope, receive, sender)
+            elif scope["type"] == "websocket":
+                raise  # the server closes the socket with 1011
+        finally:
+            _record(scope, status, time.perf_counter() - began)
+            structlog.contextvars.clear_contextvars()
+
+
+def _record(scope: MutableMapping[str, Any], status: int, seconds: float) -> None:
+    route = getattr(scope.get("route"), "path", "none")
+    method = scope.get("method", "WS")
+    ANSWERS.labels(route, method, str(status)).inc()
+    if scope["type"] == "http" and not any(part in route for part in _STREAMS):
+        SECONDS.labels(route, method).observe(seconds)
+    # The route and not the path: a path can carry a session_id.
+    log.info(
+        "request",
+        route=route,
+        method=method,
+        status=status,
+        milliseconds=round(seconds * 1000, 2),
+        client=client_address(HTTPConnection(scope)),
+    )

@@ -1,0 +1,98 @@
+"""Signed cookies: what a browser or phone carries so that only it can go on with what it began."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from typing import Literal
+
+from itsdangerous import BadData, TimestampSigner
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+BINDING = "hub_binding"
+BINDING_AGE = 30 * 86400
+REFRESH = "hub_refresh"
+
+
+class Cookies:
+    """Writes and reads the hub's cookies, each signed under its own name.
+
+    *keys* is a ring: the first signs, all verify. With *secure* the names get the `__Host-` prefix and the
+    Secure attribute (RFC 6265bis section 4.1.3.2).
+    """
+
+    def __init__(self, keys: Sequence[str], *, secure: bool) -> None:
+        self._keys = list(reversed(keys))  # itsdangerous signs with the last
+        self._secure = secure
+        self._signers: dict[str, TimestampSigner] = {}
+
+    def name(self, cookie: str) -> str:
+        """Return the cookie's name as it stands on the wire."""
+        return f"__Host-{cookie}" if self._secure else cookie
+
+    def read(self, connection: HTTPConnection, cookie: str, max_age: int) -> str | None:
+        """Return the value of a cookie that we signed at most *max_age* seconds ago, else None."""
+        signed = connection.cookies.get(self.name(cookie))
+        if not signed:
+            return None
+        try:
+            return self._signer(cookie).unsign(signed, max_age=max_age).decode()
+        except (BadData, UnicodeDecodeError):
+            return None
+
+    def write(
+        self,
+        response: Response,
+        cookie: str,
+        value: str,
+        max_age: int,
+        *,
+        same_site: Literal["lax", "strict"] = "lax",
+    ) -> None:
+        """Set a signed, HttpOnly cookie for the whole site."""
+        response.set_cookie(
+            self.name(cookie),
+            self._signer(cookie).sign(value).decode(),
+            max_age=max_age,
+            path="/",
+            secure=self._secure,
+            httponly=True,
+            samesite=same_site,
+        )
+
+    def clear(self, response: Response, cookie: str) -> None:
+        """Delete the cookie."""
+        response.delete_cookie(self.name(cookie), path="/", secure=self._secure, httponly=True)
+
+    def binding(self, connection: HTTPConnection) -> str | None:
+        """Return this browser's binding secret: one per browser, shared by its attempts and tabs."""
+        return self.read(connection, BINDING, BINDING_AGE)
+
+    def bind(self, connection: HTTPConnection, response: Response, secret: str | None = None) -> str:
+        """Make sure the browser carries a binding secret, and return it."""
+        known = self.binding(connection)
+        secret = secret or known or secrets.token_urlsafe(32)
+        if secret != known:
+            self.write(response, BINDING, secret, BINDING_AGE)
+        return secret
+
+    def csrf_token(self, page: str) -> str:
+        """Return the CSRF token of the page that *page* (a cookie's secret content) belongs to."""
+        return _csrf(self._keys[-1], page)
+
+    def csrf_matches(self, page: str, token: str) -> bool:
+        """Tell in constant time whether *token* is one that any key of the ring gave to *page*."""
+        given = token.encode()
+        return any(hmac.compare_digest(_csrf(key, page).encode(), given) for key in self._keys)
+
+    def _signer(self, cookie: str) -> TimestampSigner:
+        signer = self._signers.get(cookie)
+        if signer is None:
+            signer = TimestampSigner(self._keys, salt=f"hub.cookie.{cookie}", digest_method=hashlib.sha256)
+            self._signers[cookie] = signer
+        return signer
+
+
+def _csrf(key: str, page: str) -> str:
+    return hmac.digest(key.encode(), b"csrf:" + page.encode(), "sha256").hex()

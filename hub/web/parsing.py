@@ -1,0 +1,138 @@
+"""Reading what came in: bodies, queries, bearer tokens. What does not fit raises before anything is done."""
+
+import asyncio
+import ipaddress
+from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qsl
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+
+from hub.errors import BadRequest, FieldError, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+
+BODY_LIMIT = 16 * 1024  # bytes
+BODY_TIME = 10.0  # seconds a client may take to send its body
+
+
+class Body(BaseModel):
+    """A request body: types are exact, unknown members are ignored, text is trimmed of nothing."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+def _printable(text: str) -> str:
+    if any(character < " " or character == "\x7f" for character in text):
+        raise ValueError("control characters are not allowed")
+    return text
+
+
+Printable = Annotated[str, AfterValidator(_printable)]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+async def body(request: Request, model: type[Model], *, optional: bool = False) -> Model:
+    """Return the JSON body as *model*; with *optional* no body at all stands for `{}`.
+
+    Raises UnsupportedMediaType, PayloadTooLarge, BadRequest (broken JSON) or InvalidRequest (wrong members).
+    """
+    if optional and "content-type" not in request.headers:
+        raw = await _read(request)
+        if raw:
+            raise UnsupportedMediaType("no content type")
+        return _validate(model, b"{}")
+    _expect(request, "application/json")
+    return _validate(model, await _read(request))
+
+
+async def form(request: Request, model: type[Model]) -> Model:
+    """Return the `application/x-www-form-urlencoded` body as *model*.
+
+    A repeated parameter is refused (RFC 6749 section 3.2). Raises like `body`.
+    """
+    _expect(request, "application/x-www-form-urlencoded")
+    raw = await _read(request)
+    try:
+        pairs = parse_qsl(raw.decode(), keep_blank_values=True, strict_parsing=bool(raw), max_num_fields=50)
+    except ValueError as error:
+        raise BadRequest(f"broken form: {error}") from None
+    return _pairs(pairs, model)
+
+
+def query(request: HTTPConnection, model: type[Model]) -> Model:
+    """Return the query string as *model*. Raises InvalidRequest."""
+    return _pairs(request.query_params.multi_items(), model)
+
+
+def bearer(connection: HTTPConnection) -> str | None:
+    """Return the bearer token of the Authorization header (RFC 6750 section 2.1), else None."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def client_address(connection: HTTPConnection) -> str:
+    """Return the client's IP address in its one canonical spelling; proxies were taken off by the server."""
+    host = connection.client.host if connection.client else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host[:45] or "unknown"
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
+
+
+def _pairs(pairs: list[tuple[str, str]], model: type[Model]) -> Model:
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in members and name in model.model_fields:
+            raise InvalidRequest([FieldError(name, "given more than once")])
+        members[name] = value
+    try:
+        return model.model_validate(members, strict=False)
+    except ValidationError as error:
+        raise _refused(error) from None
+
+
+def _validate(model: type[Model], raw: bytes) -> Model:
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        if any(item["type"] == "json_invalid" for item in error.errors(include_url=False)):
+            raise BadRequest("broken JSON") from None
+        raise _refused(error) from None
+
+
+def _refused(error: ValidationError) -> InvalidRequest:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return InvalidRequest([FieldError(".".join(map(str, item["loc"])), item["msg"]) for item in found])
+
+
+def _expect(request: Request, media_type: str) -> None:
+    given, _, parameters = request.headers.get("content-type", "").partition(";")
+    if given.strip().lower() != media_type:
+        raise UnsupportedMediaType(f"{given[:60]!r}")
+    charset = parameters.strip().lower()
+    if charset.startswith("charset=") and charset[8:].strip('"') not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType(f"charset {charset[:40]!r}")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("encoded body")
+
+
+async def _read(request: Request) -> bytes:
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > BODY_LIMIT:
+        raise PayloadTooLarge(f"{length} bytes announced")
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_TIME):
+            async for part in request.stream():
+                size += len(part)
+                if size > BODY_LIMIT:
+                    raise PayloadTooLarge("more than the limit sent")
+                parts.append(part)
+    except TimeoutError:
+        raise BadRequest("the body did not arrive in time") from None
+    except ClientDisconnect:
+        raise BadRequest("the client left") from None
+    return b"".join(parts)

@@ -1,0 +1,25 @@
+"""From exceptions to answers: the handlers the application installs."""
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hub.errors import BadRequest, HubError, InternalError, MethodNotAllowed, NotFound
+from hub.web.answers import refusal
+from hub.web.language import language
+
+_BY_STATUS: dict[int, type[HubError]] = {400: BadRequest, 404: NotFound, 405: MethodNotAllowed}
+
+
+async def refuse(request: Request, error: Exception) -> Response:
+    """Answer a HubError, or one of Starlette's own HTTPExceptions, with a problem body."""
+    if isinstance(error, HTTPException):
+        kind = _BY_STATUS.get(error.status_code, InternalError)
+        error = kind(error.detail, headers=dict(error.headers or {}))
+    if not isinstance(error, HubError):
+        raise error
+    request.scope["hub.reason"] = f"{error.slug}: {error.reason}" if error.reason else error.slug
+    return refusal(error, language(request))
+
+
+HANDLERS = {HubError: refuse, HTTPException: refuse}
