@@ -1,0 +1,335 @@
+"""The only reader of the environment: every setting with its default, unit and meaning.
+
+Values come from the environment, then from `.env`. All errors are told at once, each naming its setting.
+"""
+
+import ipaddress
+import socket
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import quote, urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+CALLBACK_PATH = "/api/auth/wechat/callback"
+SANDBOX_PATH = "/sandbox"
+
+STAND_IN = "development-stand-in-never-use-in-production"
+STAND_IN_APP = ("wxsandbox00000h5", "sandbox-secret")
+
+Texts = Annotated[tuple[str, ...], NoDecode]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
+
+
+class SettingsError(Exception):
+    """The settings do not allow a start; each of *lines* names one setting and what to mend."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+class Settings(BaseSettings):
+    """All settings. Names are those of the environment, in lower case."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    hub_env: Literal["development", "production"] = Field(
+        "development", description="`production` refuses every development stand-in"
+    )
+    site_name: str = Field("Login Hub", min_length=1, max_length=64, description="the name people see")
+    public_url: str = Field(
+        "", description="where people reach the hub, without a trailing slash; empty: the listening address"
+    )
+    database_url: str = Field(
+        "sqlite:///var/hub.db", description="`sqlite:///path` or `mysql://user:pass@host:port/name`"
+    )
+    database_connections: int = Field(20, ge=2, le=200, description="connections a process holds (MySQL)")
+    redis_url: SecretStr = Field(
+        SecretStr(""), description="`redis://`, `rediss://` or `unix://`; empty: REDIS_HOST, else in process"
+    )
+    redis_host: str = Field("", description="Redis host, where REDIS_URL is not given")
+    redis_port: int = Field(6379, ge=1, le=65535, description="Redis port")
+    redis_password: SecretStr = Field(SecretStr(""), description="Redis password")
+    redis_db: int = Field(0, ge=0, description="Redis database")
+    redis_key_prefix: str = Field(
+        "wechat_login:", max_length=64, description="prefix of all keys and channels"
+    )
+
+    allowed_origins: Texts = Field(
+        (), description="origins, besides the hub's own, whose pages may call it; comma-separated"
+    )
+    trusted_proxies: Texts = Field(
+        (), description="addresses or networks whose X-Forwarded-For is believed; comma-separated"
+    )
+    redirect_uris: Texts = Field(
+        (), description="exact redirect URIs for public clients (PKCE); comma-separated"
+    )
+    oauth_clients: Path | None = Field(
+        None, description="JSON file of confidential clients: client_id, secret_sha256, redirect_uris"
+    )
+    hub_limits: Literal["on", "off"] = Field("on", description="rate limits; `off` only outside production")
+
+    cookie_secret: Secrets = Field((), description="ring of cookie keys, first signs; comma-separated")
+    jwt_secret: SecretStr = Field(SecretStr(""), description="HS256 key of access tokens, 32 bytes or more")
+    jwt_alg: Literal["HS256", "EdDSA", "ES256", "RS256"] = Field(
+        "HS256", description="algorithm of access tokens"
+    )
+    jwt_keys: Texts = Field(
+        (), description="PEM files for EdDSA, ES256, RS256; first signs, all verify; comma-separated"
+    )
+    jwt_issuer: str = Field("", description="`iss` of access tokens; empty: PUBLIC_URL")
+    jwt_audience: str = Field("", description="`aud` of access tokens; empty: none")
+    access_ttl: int = Field(7200, ge=60, le=86400, description="life of an access token, seconds")
+    refresh_keys: Secrets = Field((), description="ring of refresh-token keys, first signs; comma-separated")
+    refresh_ttl: int = Field(30 * 86400, ge=3600, description="absolute life of a session, seconds")
+    refresh_idle_ttl: int = Field(14 * 86400, ge=600, description="idle life of a session, seconds")
+    max_sessions: int = Field(10, ge=1, le=1000, description="sessions per user; the oldest ends")
+    single_session_per_device_type: bool = Field(
+        False, description="a new session ends the others of its device type"
+    )
+
+    wechat_door: Literal["", "h5", "app"] = Field(
+        "", description="default door; empty: h5 where it is configured, else app"
+    )
+    wechat_h5_app_id: str = Field(
+        "", description="official account for the in-app door; empty: WECHAT_OA_APP_ID"
+    )
+    wechat_h5_app_secret: SecretStr = Field(SecretStr(""), description="its secret")
+    wechat_oa_app_id: str = Field("", description="official account")
+    wechat_oa_app_secret: SecretStr = Field(SecretStr(""), description="its secret")
+    wechat_scope: Literal["snsapi_userinfo", "snsapi_base"] = Field(
+        "snsapi_userinfo", description="consent asked of the person; snsapi_base gives no nickname"
+    )
+    wechat_redirect_uri: str = Field("", description=f"callback; empty: PUBLIC_URL + `{CALLBACK_PATH}`")
+    wechat_api_url: str = Field(
+        "", description="WeChat's API; empty: the sandbox in development, else https://api.weixin.qq.com"
+    )
+    wechat_open_url: str = Field(
+        "", description="WeChat's consent pages; empty: the sandbox, else https://open.weixin.qq.com"
+    )
+    wechat_qr_expires_in: int = Field(
+        300, ge=30, le=3600, description="life of an unscanned attempt, seconds"
+    )
+    wechat_session_expires_in: int = Field(
+        600, ge=60, le=7200, description="life of a whole attempt, seconds"
+    )
+    qr_rotate_seconds: int = Field(60, ge=10, le=3600, description="life of the visible code, seconds")
+    qr_burn_on_second_scan: bool = Field(True, description="a second person's scan ends the attempt")
+
+    host: str = Field("127.0.0.1", description="listening address")
+    port: int = Field(8000, ge=0, le=65535, description="listening port")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe line told"
+    )
+
+    @field_validator(
+        "allowed_origins",
+        "trusted_proxies",
+        "redirect_uris",
+        "cookie_secret",
+        "jwt_keys",
+        "refresh_keys",
+        mode="before",
+    )
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator("public_url", "wechat_api_url", "wechat_open_url", "wechat_redirect_uri")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be http(s)://host[:port][/path]")
+        return value.rstrip("/")
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in ("http", "https"):
+                raise ValueError(f"{origin!r} is not scheme://host[:port]")
+        return value
+
+    @field_validator("redirect_uris")
+    @classmethod
+    def _redirects(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for uri in value:
+            if not urlsplit(uri).scheme or "#" in uri:
+                raise ValueError(f"{uri!r} must be absolute and without a fragment (RFC 6749, 3.1.2)")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network, strict=False)
+        return value
+
+    @classmethod
+    def load(cls, env_file: str | None = ".env", **given: object) -> Self:
+        """Read, check and return the settings; *given* wins over the environment.
+
+        Raises SettingsError with every wrong setting, and with every stand-in that this place does not allow.
+        """
+        try:
+            settings = cls(_env_file=env_file, **given)  # type: ignore[arg-type]  # pydantic checks the values
+        except ValidationError as error:
+            raise SettingsError(
+                [
+                    f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}"
+                    for item in error.errors(include_url=False, include_input=False)
+                ]
+            ) from None
+        if lines := settings._faults():
+            raise SettingsError(lines)
+        return settings
+
+    def _faults(self) -> list[str]:
+        lines = []
+        if self.jwt_secret.get_secret_value() and len(self.jwt_secret.get_secret_value().encode()) < 32:
+            lines.append("JWT_SECRET: must be at least 32 bytes (RFC 7518, 3.2)")
+        for name, ring in (("COOKIE_SECRET", self.cookie_secret), ("REFRESH_KEYS", self.refresh_keys)):
+            if any(len(key.get_secret_value().encode()) < 32 for key in ring):
+                lines.append(f"{name}: every key must be at least 32 bytes")
+        if self.jwt_alg != "HS256" and not self.jwt_keys:
+            lines.append(f"JWT_KEYS: JWT_ALG={self.jwt_alg} needs at least one PEM file")
+        lines += [f"JWT_KEYS: there is no file {path}" for path in self.jwt_keys if not Path(path).is_file()]
+        if self.oauth_clients and not self.oauth_clients.is_file():
+            lines.append(f"OAUTH_CLIENTS: there is no file {self.oauth_clients}")
+        if self.wechat_door == "h5" and self.production and not self._h5_app()[0]:
+            lines.append("WECHAT_H5_APP_ID: the door h5 needs it")
+        if self.production:
+            if urlsplit(self.public_url).scheme != "https":
+                lines.append("PUBLIC_URL: production demands an https address")
+            lines += [f"{line} (HUB_ENV=production)" for line in self.stand_ins]
+        elif self.stand_ins and (place := self._public_place()):
+            lines += [f"{line} ({place} is a public address)" for line in self.stand_ins]
+        return lines
+
+    @property
+    def production(self) -> bool:
+        """Whether development stand-ins are refused."""
+        return self.hub_env == "production"
+
+    @cached_property
+    def stand_ins(self) -> list[str]:
+        """The development stand-ins in use, one line each."""
+        rings = {
+            "JWT_SECRET": [self.jwt_key] if self.jwt_alg == "HS256" else [],
+            "COOKIE_SECRET": self.secrets("cookie_secret"),
+            "REFRESH_KEYS": self.secrets("refresh_keys"),
+        }
+        lines = [
+            f"{name}: the development stand-in is in use"
+            for name, ring in rings.items()
+            if any(STAND_IN in key for key in ring)
+        ]
+        if self.sandbox:
+            lines.append("WECHAT_API_URL, WECHAT_OPEN_URL: the sandbox stands in for WeChat")
+        if self.hub_limits == "off":
+            lines.append("HUB_LIMITS: rate limits are off")
+        return lines
+
+    @cached_property
+    def sandbox(self) -> bool:
+        """Whether the hub mounts the sandbox that stands in for WeChat."""
+        return not self.production and not (self.wechat_api_url and self.wechat_open_url)
+
+    @cached_property
+    def base_url(self) -> str:
+        """Where people reach the hub."""
+        if self.public_url:
+            return self.public_url
+        host = own_address() if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @cached_property
+    def loopback_url(self) -> str:
+        """Where the hub reaches itself, for the mounted sandbox."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @cached_property
+    def origins(self) -> frozenset[str]:
+        """The origins whose pages may call the hub: its own, and ALLOWED_ORIGINS."""
+        own = urlsplit(self.base_url)
+        found = {f"{own.scheme}://{own.netloc}", *self.allowed_origins}
+        if not self.production and own.hostname in ("127.0.0.1", "localhost"):
+            found |= {f"{own.scheme}://{host}:{own.port}" for host in ("127.0.0.1", "localhost") if own.port}
+        return frozenset(found)
+
+    @cached_property
+    def redis(self) -> str:
+        """The Redis address; empty means in process."""
+        if url := self.redis_url.get_secret_value():
+            return url
+        if not self.redis_host:
+            return ""
+        password = quote(self.redis_password.get_secret_value(), safe="")
+        credentials = f":{password}@" if password else ""
+        return f"redis://{credentials}{self.redis_host}:{self.redis_port}/{self.redis_db}"
+
+    def secrets(self, name: Literal["cookie_secret", "refresh_keys"]) -> list[str]:
+        """Return the key ring *name*; in development a stand-in where none is given."""
+        ring: tuple[SecretStr, ...] = getattr(self, name)
+        return [key.get_secret_value() for key in ring] or [f"{name}-{STAND_IN}"]
+
+    @property
+    def jwt_key(self) -> str:
+        """The HS256 key; in development a stand-in where none is given."""
+        return self.jwt_secret.get_secret_value() or f"jwt_secret-{STAND_IN}"
+
+    @cached_property
+    def h5_app(self) -> tuple[str, str]:
+        """App id and secret of the in-app door, two empty texts where it is not configured."""
+        found = self._h5_app()
+        return found if found[0] or not self.sandbox else STAND_IN_APP
+
+    def _h5_app(self) -> tuple[str, str]:
+        if self.wechat_h5_app_id:
+            return self.wechat_h5_app_id, self.wechat_h5_app_secret.get_secret_value()
+        return self.wechat_oa_app_id, self.wechat_oa_app_secret.get_secret_value()
+
+    @cached_property
+    def default_door(self) -> Literal["h5", "app"]:
+        """The door of an attempt that names none."""
+        return self.wechat_door or ("h5" if self.h5_app[0] else "app")
+
+    @cached_property
+    def callback_uri(self) -> str:
+        """Where WeChat sends the person back to."""
+        return self.wechat_redirect_uri or f"{self.base_url}{CALLBACK_PATH}"
+
+    def _public_place(self) -> str:
+        listening = own_address() if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104 - compared
+        for place in (urlsplit(self.base_url).hostname or "", listening):
+            if "." not in place.strip("[]") and ":" not in place:
+                continue  # a name of this machine or of its own network
+            if place.endswith((".localhost", ".local", ".internal", ".test")):
+                continue
+            try:
+                address = ipaddress.ip_address(place)
+            except ValueError:
+                return place  # a name that anyone might reach
+            if address.is_global:
+                return place
+        return ""
+
+
+def own_address() -> str:
+    """Return the address of this machine's default route, 127.0.0.1 where there is none; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # TEST-NET-1: a UDP connect only picks the local address
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
