@@ -244,3 +244,14 @@ class BrokerUnavailable(Unavailable):
     """Redis is away."""
 
     slug = "broker-unavailable"
+
+
+def kinds() -> dict[str, type[HubError]]:
+    """Return every class of the tree by its slug."""
+    found: dict[str, type[HubError]] = {}
+    left: list[type[HubError]] = [HubError]
+    while left:
+        kind = left.pop()
+        found[kind.slug] = kind
+        left += kind.__subclasses__()
+    return found

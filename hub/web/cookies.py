@@ -69,13 +69,14 @@ class Cookies:
         """Return this browser's binding secret: one per browser, shared by its attempts and tabs."""
         return self.read(connection, BINDING, BINDING_AGE)
 
-    def bind(self, connection: HTTPConnection, response: Response, secret: str | None = None) -> str:
-        """Make sure the browser carries a binding secret, and return it."""
-        known = self.binding(connection)
-        secret = secret or known or secrets.token_urlsafe(32)
-        if secret != known:
+    def binding_or_new(self, connection: HTTPConnection) -> str:
+        """Return this browser's binding secret, or a fresh one that `bind` is to give it."""
+        return self.binding(connection) or secrets.token_urlsafe(32)
+
+    def bind(self, connection: HTTPConnection, response: Response, secret: str) -> None:
+        """Make sure the browser carries *secret*."""
+        if secret != self.binding(connection):
             self.write(response, BINDING, secret, BINDING_AGE)
-        return secret
 
     def csrf_token(self, page: str) -> str:
         """Return the CSRF token of the page that *page* (a cookie's secret content) belongs to."""

@@ -1,0 +1,52 @@
+# make run    set everything up and start the hub on SQLite, with the sandbox
+# make test   set everything up, then lint, types and all tests against private servers
+# make bench  measure, and print a table
+# make check  lint and types alone
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test bench check servers clean
+
+run: .venv/run
+	$(BIN)/hub serve
+
+test: .venv/test servers check
+	$(BIN)/pytest
+
+bench: .venv/test servers
+	$(BIN)/python -m tests.bench
+
+check: .venv/test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+# The stamps are files, so that a second run does not install again.
+.venv/run: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/test: .venv/run
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+# What the tests start for themselves. As root on Debian it is installed; elsewhere the missing part is named, and
+# the tests that need it are skipped (or fail, with HUB_TEST_REQUIRE_ALL=1).
+servers:
+	@missing=""; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || missing="$$missing mariadb-server"; \
+	command -v chromium >/dev/null || missing="$$missing chromium fonts-noto-cjk"; \
+	if test -n "$$missing"; then \
+		if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+				apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+		else \
+			echo "missing, please install:$$missing"; \
+		fi; \
+	fi
+
+clean:
+	rm -rf .venv var build dist .mypy_cache .ruff_cache .hypothesis

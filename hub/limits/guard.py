@@ -1,0 +1,34 @@
+"""The limits of the edges: spend from a bucket, and tell the client how much is left."""
+
+import math
+
+from hub.errors import RateLimited
+from hub.limits.rules import Limit, Limiter
+
+QR = Limit("qr", 120, 60)
+VERIFY = Limit("verify", 1000, 600)
+
+
+class Guard:
+    """Spends from *limiter*; switched off it lets everything through."""
+
+    def __init__(self, limiter: Limiter, *, enabled: bool) -> None:
+        self._limiter = limiter
+        self._enabled = enabled
+
+    async def spend(self, limit: Limit, key: str) -> dict[str, str]:
+        """Take one from *key*'s bucket and return the RateLimit headers (IETF RateLimit header draft).
+
+        Raises RateLimited, with the same headers, when the bucket is empty.
+        """
+        if not self._enabled:
+            return {}
+        verdict = await self._limiter.hit(limit, key)
+        reset = math.ceil(verdict.reset_after)
+        headers = {
+            "ratelimit-policy": f'"{limit.name}";q={limit.quota};w={limit.window}',
+            "ratelimit": f'"{limit.name}";r={verdict.remaining};t={reset}',
+        }
+        if not verdict.allowed:
+            raise RateLimited(f"{limit.name} by {key}", retry_after=reset, headers=headers)
+        return headers

@@ -1,0 +1,300 @@
+"""The attempts in SQL, and the telling of each move: the one place that moves a state.
+
+A move is compare-and-set on `seq`: read, decide by the table, UPDATE … WHERE seq is still the one decided
+upon. Who comes second reads again and decides again. Nobody is told before the commit.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import structlog
+from prometheus_client import Counter
+
+from hub.errors import (
+    AlreadyClaimed,
+    AttemptExpired,
+    AttemptFailed,
+    AttemptNotFound,
+    HubError,
+    StoreUnavailable,
+    WrongState,
+)
+from hub.qr import identifiers
+from hub.qr.attempt import Attempt, Snapshot, channel
+from hub.qr.identifiers import Identifiers, hashed
+from hub.qr.states import Event, Lifetimes, Move, Status, deadline, decide, rotation_due
+from hub.realtime.broker import Broker
+from hub.store.database import Connection, Store
+
+log = structlog.stdlib.get_logger("hub.qr")
+
+MOVES = Counter("hub_qr_moves_total", "Moves of sign-in attempts", ["door", "status", "reason"])
+
+FRESH = 5.0  # seconds for which a poll trusts the broker's snapshot
+_RETRIES = 8
+_KEPT = 120.0  # seconds a snapshot outlives its attempt, for polls that come late
+
+Write = Callable[[Attempt, Move, datetime], Awaitable[Attempt | None]]
+
+
+class NewAttempt(NamedTuple):
+    """What a browser asks for; `binding` is `S256:<challenge>` or `cookie:<hash of the binding secret>`."""
+
+    door: str
+    binding: str
+    ip_address: str
+    user_agent: str
+    redirect_uri: str | None = None
+    state: str | None = None
+    purpose: str = "login"
+
+
+class Attempts:
+    """Reads, begins and moves attempts, and publishes each move after its commit."""
+
+    def __init__(self, store: Store, broker: Broker, made: Identifiers, lives: Lifetimes) -> None:
+        self.store = store
+        self.broker = broker
+        self.made = made
+        self.lives = lives
+
+    async def begin(self, new: NewAttempt) -> Attempt:
+        """Write a pending attempt, tell it, and return it."""
+        attempt = await self._insert(self.store, new)
+        await self.tell(attempt)
+        return attempt
+
+    async def succeed(self, attempt: Attempt) -> Attempt:
+        """Return the one successor of an expired or failed attempt, begun now if there is none yet.
+
+        Raises WrongState while the attempt is alive or confirmed.
+        """
+        if not attempt.final:
+            attempt = await self.tick(attempt)
+        if attempt.status not in (Status.EXPIRED, Status.FAILED):
+            raise WrongState(f"refresh of a {attempt.status} attempt")
+        if attempt.successor_id is None:
+            new = NewAttempt(
+                attempt.door,
+                attempt.binding,
+                attempt.ip_address,
+                attempt.user_agent,
+                attempt.redirect_uri,
+                attempt.state,
+                attempt.purpose,
+            )
+            try:
+                successor = await self.store.write(lambda tx: self._succeed(tx, attempt, new))
+            except _LostError:
+                attempt = await self.by_id(attempt.id)
+            else:
+                await self.tell(successor)
+                return successor
+        if attempt.successor_id is None:
+            raise StoreUnavailable("a successor was begun and is not there")
+        return await self.by_id(attempt.successor_id)
+
+    async def by_session(self, session_id: str) -> Attempt:
+        """Return the attempt from SQL. Raises AttemptNotFound."""
+        if not identifiers.SESSION_ID.fullmatch(session_id):
+            raise AttemptNotFound("malformed session_id")
+        row = await self.store.one("qr.by_session", session_id=hashed(session_id))
+        if row is None:
+            raise AttemptNotFound("unknown session_id")
+        return Attempt.from_row(row)
+
+    async def by_id(self, attempt_id: int) -> Attempt:
+        """Return the attempt from SQL. Raises AttemptNotFound."""
+        row = await self.store.one("qr.by_id", id=attempt_id)
+        if row is None:
+            raise AttemptNotFound(f"attempt {attempt_id} is gone")
+        return Attempt.from_row(row)
+
+    async def by_qr_code(self, qr_code: str) -> Attempt:
+        """Return the attempt whose visible or former code this is. Raises AttemptNotFound."""
+        if not identifiers.QR_CODE.fullmatch(qr_code):
+            raise AttemptNotFound("malformed qr_code")
+        row = await self.store.one("qr.by_qr_code", qr_code=qr_code)
+        row = row or await self.store.one("qr.by_previous_qr_code", previous_qr_code=qr_code)
+        if row is None:
+            raise AttemptNotFound("unknown qr_code")
+        return Attempt.from_row(row)
+
+    async def by_channels(self, channels: list[str]) -> list[Attempt]:
+        """Return the attempts behind broker channels; those that are gone are left out."""
+        keys = [name.partition(":")[2] for name in channels]
+        return [Attempt.from_row(row) for row in await self.store.all("qr.by_sessions", session_id=keys)]
+
+    async def snapshot(self, session_id: str) -> Snapshot:
+        """Return the public state: the broker's if it is at most FRESH seconds old, else from SQL.
+
+        A rotation or expiry that is due is done first. Raises AttemptNotFound.
+        """
+        if not identifiers.SESSION_ID.fullmatch(session_id):
+            raise AttemptNotFound("malformed session_id")
+        held = await self.broker.snapshot(channel(hashed(session_id)))
+        if held is not None and held[1] <= FRESH:
+            snapshot = Snapshot.from_message(held[0])
+            if snapshot.final or snapshot.due_in(self.store.now()) > 0:
+                return snapshot
+        attempt = await self.tick(await self.by_session(session_id))
+        await self.tell(attempt)
+        return Snapshot.from_message(attempt.message())
+
+    async def tick(self, attempt: Attempt) -> Attempt:
+        """Do what time alone demands, expiry or rotation, and return the attempt as it then stands."""
+        now = self.store.now()
+        if decide(attempt, Event.DEADLINE, now):
+            try:
+                return await self.move(attempt, lambda _: Event.DEADLINE)
+            except HubError:  # another event came first
+                return await self.by_id(attempt.id)
+        if not rotation_due(attempt, now):
+            return attempt
+        rotated = replace(
+            attempt,
+            qr_code=identifiers.new_code(),
+            previous_qr_code=attempt.qr_code,
+            qr_expires_at=now + timedelta(seconds=self.lives.visible),
+            seq=attempt.seq + 1,
+        )
+        changed = await self.store.changed(
+            "qr.rotate",
+            id=attempt.id,
+            seq_before=attempt.seq,
+            seq=rotated.seq,
+            qr_code=rotated.qr_code,
+            qr_expires_at=rotated.qr_expires_at,
+            updated_at=now,
+        )
+        if not changed:
+            return await self.by_id(attempt.id)
+        await self.tell(rotated)
+        return rotated
+
+    async def move(
+        self, attempt: Attempt, event: Callable[[Attempt], Event], write: Write | None = None
+    ) -> Attempt:
+        """Make the move of *event* (asked anew of each fresh reading), tell it, and return the attempt.
+
+        *write* does the conditional UPDATE and returns the moved attempt, None if another move came first.
+        Raises what `refused` says where the table refuses.
+        """
+        for _ in range(_RETRIES):
+            now = self.store.now()
+            move = decide(attempt, event(attempt), now)
+            if move is None:
+                raise refused(attempt, now)
+            if move.steps == 0:
+                return attempt
+            moved = await (write or self.write)(attempt, move, now)
+            if moved is not None:
+                MOVES.labels(moved.door, moved.status, moved.reason or "").inc()
+                log.info("attempt_moved", attempt=moved.id, status=moved.status, reason=moved.reason)
+                await self.tell(moved)
+                return moved
+            attempt = await self.by_id(attempt.id)
+        raise StoreUnavailable("the attempt moved under every try")
+
+    async def tell(self, attempt: Attempt) -> None:
+        """Publish the attempt's snapshot; an older one never replaces a newer."""
+        left = (attempt.expires_at - self.store.now()).total_seconds()
+        await self.broker.publish(attempt.channel, attempt.message(), ttl=max(left, 0.0) + _KEPT)
+
+    def moved(self, attempt: Attempt, move: Move, now: datetime) -> Attempt:
+        """Return what *attempt* is after *move*."""
+        return replace(
+            attempt,
+            status=move.to,
+            reason=move.reason,
+            seq=attempt.seq + move.steps,
+            expires_at=deadline(move, attempt, now, self.lives),
+        )
+
+    async def write(self, attempt: Attempt, move: Move, now: datetime) -> Attempt | None:
+        """Write a move that changes nothing but the state; None if another move came first."""
+        moved = self.moved(attempt, move, now)
+        changed = await self.store.changed(
+            "qr.move",
+            id=attempt.id,
+            seq_before=attempt.seq,
+            seq=moved.seq,
+            status=moved.status,
+            reason=moved.reason,
+            expires_at=moved.expires_at,
+            updated_at=now,
+        )
+        return moved if changed else None
+
+    async def _insert(self, tx: Store | Connection, new: NewAttempt) -> Attempt:
+        now = self.store.now()
+        seed = identifiers.new_code()
+        key = hashed(self.made.session_id(seed))
+        code = identifiers.new_code()
+        expires_at = now + timedelta(seconds=self.lives.pending)
+        qr_expires_at = now + timedelta(seconds=self.lives.visible)
+        attempt_id = await tx.insert(
+            "qr.create",
+            session_id=key,
+            session_seed=seed,
+            qr_code=code,
+            qr_expires_at=qr_expires_at,
+            purpose=new.purpose,
+            door=new.door,
+            binding=new.binding,
+            redirect_uri=new.redirect_uri,
+            state=new.state,
+            code_hash=hashed(self.made.authorization_code(seed)) if new.redirect_uri else None,
+            ip_address=new.ip_address,
+            user_agent=new.user_agent,
+            expires_at=expires_at,
+            created_at=now,
+        )
+        return Attempt(
+            id=attempt_id,
+            key=key,
+            session_seed=seed,
+            user_id=None,
+            qr_code=code,
+            previous_qr_code=None,
+            qr_expires_at=qr_expires_at,
+            status=Status.PENDING,
+            reason=None,
+            seq=1,
+            purpose=new.purpose,
+            door=new.door,
+            binding=new.binding,
+            successor_id=None,
+            redirect_uri=new.redirect_uri,
+            state=new.state,
+            scanned_by=None,
+            profile={},
+            ip_address=new.ip_address,
+            user_agent=new.user_agent,
+            city=None,
+            created_at=now,
+            expires_at=expires_at,
+            redeemed_at=None,
+        )
+
+    async def _succeed(self, tx: Connection, attempt: Attempt, new: NewAttempt) -> Attempt:
+        successor = await self._insert(tx, new)
+        if not await tx.changed("qr.succeed", id=attempt.id, successor_id=successor.id):
+            raise _LostError
+        return successor
+
+
+class _LostError(Exception):
+    """Another request has begun the successor; this transaction is rolled back."""
+
+
+def refused(attempt: Attempt, now: datetime) -> HubError:
+    """Return the error that says why *attempt* does not take an event at *now*."""
+    what = f"attempt {attempt.id} is {attempt.status}"
+    if attempt.status is Status.FAILED:
+        return AlreadyClaimed(what) if attempt.reason == "already_claimed" else AttemptFailed(what)
+    if attempt.status is Status.EXPIRED or now >= attempt.expires_at:
+        return AttemptExpired(what)
+    return WrongState(what)

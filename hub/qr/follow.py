@@ -1,0 +1,137 @@
+"""Following one attempt: what the socket, the event stream and the long poll have in common."""
+
+import asyncio
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from hub.errors import StoreUnavailable
+from hub.qr.attempt import Attempt, Snapshot, channel
+from hub.qr.attempts import Attempts
+from hub.qr.identifiers import hashed
+from hub.realtime.watch import Message, Watch
+
+log = structlog.stdlib.get_logger("hub.qr")
+
+_SUBSCRIBE_WAIT = 1.0  # seconds; without a broker the sweep brings what is missed
+_STORE_WAIT = 1.0
+
+
+class Follower:
+    """Yields each newer snapshot of one attempt: subscribe, wait for the confirmation, read, then stream.
+
+    It also tries the rotation and the expiry at the right second. `seq` is the last snapshot handed out. An
+    asynchronous context manager; entering raises AttemptNotFound.
+    """
+
+    def __init__(self, attempts: Attempts, session_id: str, seq: int = 0) -> None:
+        self._attempts = attempts
+        self._stack = ExitStack()
+        self._watch: Watch
+        self._again = False
+        self.session_id = session_id
+        self.seq = seq
+        self.current: Snapshot
+
+    async def __aenter__(self) -> Self:
+        await self._subscribe()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    async def switch(self, session_id: str) -> None:
+        """Follow another attempt from now on, from its first snapshot."""
+        self._stack.close()
+        self.session_id = session_id
+        self.seq = 0
+        await self._subscribe()
+
+    def wake(self) -> None:
+        """Make `next` look around at once."""
+        self._watch.read_again()
+
+    async def next(self) -> Snapshot:
+        """Return the next snapshot that is newer than the last one returned, however long that takes."""
+        while self.current.seq <= self.seq:
+            await self._advance()
+        self.seq = self.current.seq
+        return self.current
+
+    async def _subscribe(self) -> None:
+        self._watch = self._stack.enter_context(self._attempts.broker.watch(channel(hashed(self.session_id))))
+        try:
+            await self._watch.next(_SUBSCRIBE_WAIT)
+            self._take(await self._attempts.by_session(self.session_id))
+        except BaseException:
+            self._stack.close()
+            raise
+
+    async def _advance(self) -> None:
+        """Wait for one signal and act upon it; the database being away only delays."""
+        try:
+            if self._again:
+                attempt = await self._attempts.by_session(self.session_id)
+                self._again = False
+                self._take(attempt)
+                return
+            due = None if self.current.final else self.current.due_in(self._attempts.store.now()) + 0.005
+            signal = await self._watch.next(due)
+            if isinstance(signal, Message):
+                snapshot = Snapshot.from_message(signal)
+                if snapshot.seq > self.current.seq:
+                    self.current = snapshot
+            elif signal is None:
+                self._take(await self._attempts.tick(await self._attempts.by_session(self.session_id)))
+            else:
+                self._again = True
+        except StoreUnavailable:
+            await asyncio.sleep(_STORE_WAIT)
+
+    def _take(self, attempt: Attempt) -> None:
+        self.current = Snapshot.from_message(attempt.message())
+
+
+class Sweep:
+    """Re-reads from SQL, at an interval, the unfinished attempts with local watchers, and tells them again.
+
+    So an event that the broker lost arrives late instead of never. Without a broker this is how other
+    processes' moves arrive at all, so the interval is then short.
+    """
+
+    def __init__(self, attempts: Attempts, *, interval: float = 10.0, without_broker: float = 1.0) -> None:
+        self._attempts = attempts
+        self._interval = interval
+        self._without_broker = without_broker
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin sweeping."""
+        self._task = asyncio.create_task(self._run(), name="qr-sweep")
+
+    async def stop(self) -> None:
+        """Stop sweeping."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def once(self) -> None:
+        """Sweep once."""
+        broker = self._attempts.broker
+        channels = [name for name in broker.watched() if name.startswith("attempt:")]
+        for begin in range(0, len(channels), 500):
+            for attempt in await self._attempts.by_channels(channels[begin : begin + 500]):
+                await self._attempts.tell(attempt)
+
+    async def _run(self) -> None:
+        while True:
+            healthy = self._attempts.broker.healthy
+            await asyncio.sleep(self._interval if healthy else self._without_broker)
+            try:
+                await self.once()
+            except StoreUnavailable as error:
+                log.warning("sweep_failed", reason=error.reason)

@@ -1,0 +1,53 @@
+"""The scan grant of a web page: a signed cookie that only the phone which scanned first carries."""
+
+from typing import NamedTuple
+
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from hub.errors import CsrfFailed, GrantRequired
+from hub.qr.attempt import Attempt
+from hub.web.cookies import Cookies
+
+COOKIE = "hub_grant"
+LIFE = 300  # seconds; the attempt's own deadline is shorter
+
+
+class Grant(NamedTuple):
+    """Which attempt (its stored hash) which subject has claimed."""
+
+    key: str
+    subject: str
+
+    def __str__(self) -> str:
+        return f"{self.key}:{self.subject}"
+
+
+class Grants:
+    """Gives and checks the scan grants of web pages."""
+
+    def __init__(self, cookies: Cookies) -> None:
+        self._cookies = cookies
+
+    def give(self, response: Response, attempt: Attempt, subject: str) -> None:
+        """Let the browser that gets *response* answer for *attempt* as *subject*."""
+        self._cookies.write(response, COOKIE, str(Grant(attempt.key, subject)), LIFE)
+
+    def read(self, connection: HTTPConnection) -> Grant | None:
+        """Return the grant this browser carries."""
+        key, colon, subject = (self._cookies.read(connection, COOKIE, LIFE) or "").partition(":")
+        return Grant(key, subject) if colon else None
+
+    def csrf_token(self, grant: Grant) -> str:
+        """Return the token that the confirm page sends back as X-CSRF-Token."""
+        return self._cookies.csrf_token(str(grant))
+
+    def demand(self, connection: HTTPConnection, key: str) -> Grant:
+        """Return the grant for the attempt stored as *key*. Raises GrantRequired or CsrfFailed."""
+        grant = self.read(connection)
+        if grant is None or grant.key != key:
+            raise GrantRequired("no scan grant for this attempt")
+        token = connection.headers.get("x-csrf-token", "")
+        if not self._cookies.csrf_matches(str(grant), token):
+            raise CsrfFailed("missing or wrong X-CSRF-Token")
+        return grant

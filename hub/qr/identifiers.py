@@ -1,0 +1,57 @@
+"""Names and secrets of an attempt, all derived from the server's key ring or drawn at random.
+
+session_id   256 bit   HMAC(key, seed): only its SHA-256 and the seed are stored, so that the phone which
+                       scanned can be told the id, while a copy of the database cannot be used to ask for it
+qr_code      128 bit   random, rotated, stored as it is: anyone who sees the screen knows it
+code         256 bit   the authorization code of the redirect, HMAC(key, seed): the same at every asking
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+
+SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
+QR_CODE = re.compile(r"[A-Za-z0-9_-]{22}")
+
+
+class Identifiers:
+    """Makes and finds the identifiers of attempts. *keys* is a ring: the first makes, all are tried."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = [key.encode() for key in keys]
+
+    def session_id(self, seed: str, key: str | None = None) -> str:
+        """Return the session_id of *seed*; with *key* (its stored hash) under whichever ring key made it."""
+        for ring_key in self._keys:
+            session_id = _derive(ring_key, "session_id", seed)
+            if key is None or hashed(session_id) == key:
+                return session_id
+        raise LookupError("no key of the ring made this attempt")
+
+    def authorization_code(self, seed: str) -> str:
+        """Return the one-time `code` of the redirect (RFC 6749 section 4.1.2)."""
+        return _derive(self._keys[0], "authorization_code", seed)
+
+
+def new_code() -> str:
+    """Return 128 random bits in 22 characters: a `qr_code` or a seed."""
+    return secrets.token_urlsafe(16)
+
+
+def hashed(secret: str) -> str:
+    """Return the form in which a secret of full entropy is stored and looked up: SHA-256 in hex."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def s256(verifier: str) -> str:
+    """Return the S256 challenge of a PKCE verifier (RFC 7636 section 4.2)."""
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _derive(key: bytes, purpose: str, seed: str) -> str:
+    digest = hmac.digest(key, f"{purpose}:{seed}".encode(), "sha256")
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

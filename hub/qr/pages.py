@@ -1,0 +1,151 @@
+"""The pages: the sign-in page of the desktop, and what a phone sees after a scan."""
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from hub.errors import AttemptNotFound, NotFound, kinds
+from hub.limits.guard import VERIFY, Guard
+from hub.qr.attempt import Attempt
+from hub.qr.attempts import Attempts
+from hub.qr.consent import Consent
+from hub.qr.grants import Grant, Grants
+from hub.qr.phone import Phone
+from hub.qr.request_info import request_info
+from hub.qr.states import ROTATING_DOORS, Status
+from hub.web.cookies import Cookies
+from hub.web.language import language
+from hub.web.pages import Pages
+from hub.web.parsing import client_address
+
+_STATUS = {"not_found": 404, "expired": 410, "provider_away": 502}
+_REASONS = {
+    "declined": "declined",
+    "reported": "reported",
+    "cancelled": "cancelled",
+    "already_claimed": "already_claimed",
+    "account_blocked": "account_blocked",
+    "already_bound": "already_bound",
+}
+
+
+class QrPages:
+    """`/`, `/s/{qr_code}`, WeChat's callback and the problem pages.
+
+    *consent* is None where the in-app door is not configured. *phone_url* is the simulated phone's address,
+    which only development has. With *wechat_only* other browsers are told where to open the code.
+    """
+
+    def __init__(
+        self,
+        *,
+        attempts: Attempts,
+        phone: Phone,
+        consent: Consent | None,
+        grants: Grants,
+        guard: Guard,
+        cookies: Cookies,
+        pages: Pages,
+        site_name: str,
+        door: str,
+        phone_url: str | None,
+        wechat_only: bool,
+    ) -> None:
+        self._attempts = attempts
+        self._phone = phone
+        self._consent = consent
+        self._grants = grants
+        self._guard = guard
+        self._cookies = cookies
+        self._pages = pages
+        self._site_name = site_name
+        self._door = door
+        self._phone_url = phone_url
+        self._wechat_only = wechat_only
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes."""
+        return [
+            Route("/", self.sign_in, methods=["GET"]),
+            Route("/s/{qr_code}", self.land, methods=["GET"]),
+            Route("/api/auth/wechat/callback", self.callback, methods=["GET"]),
+            Route("/problems/{slug}", self.problem, methods=["GET"]),
+        ]
+
+    async def sign_in(self, request: Request) -> Response:
+        """Show the sign-in page."""
+        return self._pages.render(request, "sign_in.html", door=self._door, phone_url=self._phone_url)
+
+    async def land(self, request: Request) -> Response:
+        """Take a phone that has scanned: to the consent, to the confirm page, or to what has become of it."""
+        await self._guard.spend(VERIFY, client_address(request))
+        grant = self._grants.read(request)
+        try:
+            attempt = await self._phone.land(request.path_params["qr_code"])
+        except AttemptNotFound:
+            return self._outcome(request, "not_found")
+        attempt = await self._attempts.tick(attempt)
+        granted = grant is not None and grant.key == attempt.key and grant.subject == attempt.scanned_by
+        if grant is not None and granted and attempt.status is Status.SCANNED:
+            return self._confirm(request, attempt, grant)
+        if attempt.status in (Status.PENDING, Status.SCANNED):
+            return self._to_consent(request, attempt)
+        if attempt.status is Status.FAILED:
+            return self._outcome(request, _REASONS.get(attempt.reason or "", "failed"))
+        if attempt.status is Status.CONFIRMED and granted:
+            return self._outcome(request, "confirmed")
+        return self._outcome(request, "expired")
+
+    async def callback(self, request: Request) -> Response:
+        """Take the person back from WeChat's consent."""
+        await self._guard.spend(VERIFY, client_address(request))
+        if self._consent is None:
+            raise NotFound("the in-app door is not configured")
+        outcome = await self._consent.finish(
+            request.query_params.get("state", "")[:200],
+            request.query_params.get("code", "")[:512] or None,
+            self._cookies.binding(request),
+            language(request),
+        )
+        if outcome.attempt is None or outcome.subject is None:
+            return self._outcome(request, outcome.name)
+        response = RedirectResponse(f"/s/{outcome.attempt.qr_code}", 303, {"cache-control": "no-store"})
+        self._grants.give(response, outcome.attempt, outcome.subject)
+        return response
+
+    async def problem(self, request: Request) -> Response:
+        """Explain the problem type that a `type` member names (RFC 9457 section 3.1.1)."""
+        kind = kinds().get(request.path_params["slug"])
+        if kind is None:
+            raise NotFound("no such problem")
+        return self._pages.render(request, "problem.html", slug=kind.slug, error_status=kind.status)
+
+    def _to_consent(self, request: Request, attempt: Attempt) -> Response:
+        if self._consent is None or attempt.door not in ROTATING_DOORS or attempt.door == "app":
+            return self._outcome(request, "open_in_app")
+        if self._wechat_only and "micromessenger" not in request.headers.get("user-agent", "").lower():
+            return self._outcome(request, "open_in_wechat")
+        secret = self._cookies.binding_or_new(request)
+        response = RedirectResponse(self._consent.begin(attempt, secret), 302, {"cache-control": "no-store"})
+        self._cookies.bind(request, response, secret)
+        return response
+
+    def _confirm(self, request: Request, attempt: Attempt, grant: Grant) -> Response:
+        left = (attempt.expires_at - self._attempts.store.now()).total_seconds()
+        return self._pages.render(
+            request,
+            "confirm.html",
+            session_id=self._attempts.made.session_id(attempt.session_seed, attempt.key),
+            csrf_token=self._grants.csrf_token(grant),
+            person={
+                "nickname": attempt.profile.get("nickname"),
+                "avatar_url": attempt.profile.get("avatar_url"),
+            },
+            sign_in=request_info(attempt, self._site_name),
+            expires_in=max(0, round(left)),
+            purpose=attempt.purpose,
+            account_name=None,
+        )
+
+    def _outcome(self, request: Request, name: str) -> Response:
+        return self._pages.render(request, "outcome.html", status=_STATUS.get(name, 200), outcome=name)

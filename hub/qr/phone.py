@@ -1,0 +1,188 @@
+"""What the phone does: claim an attempt by scanning, then answer it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import structlog
+
+from hub.accounts.identities import Identity, find_or_create
+from hub.audit.log import LoginLog
+from hub.errors import AccountBlocked, AlreadyBound, AlreadyClaimed, AttemptNotFound, GrantRequired, HubError
+from hub.limits.rules import Limit, Limiter
+from hub.qr.attempt import Attempt
+from hub.qr.attempts import Attempts
+from hub.qr.identifiers import QR_CODE
+from hub.qr.states import ROTATING_DOORS, Event, Move, Status, code_accepted
+from hub.store.database import Connection
+from hub.tokens.service import Device
+
+log = structlog.stdlib.get_logger("hub.qr")
+
+BURNS = Limit("burn", 2, 600)
+
+
+class Answer(StrEnum):
+    """What a phone may say to the attempt it has claimed."""
+
+    CONFIRM = "confirm"
+    CANCEL = "cancel"
+    REPORT = "report"
+
+
+_EVENTS = {Answer.CONFIRM: Event.CONFIRM, Answer.CANCEL: Event.DECLINE, Answer.REPORT: Event.REPORT}
+
+
+class Phone:
+    """Scans and answers. A *subject* names the person: `wechat:<appid>:<openid>` or `hub:<user id>`.
+
+    With *burn* a second person's scan ends the attempt.
+    """
+
+    def __init__(self, attempts: Attempts, login_log: LoginLog, limiter: Limiter, *, burn: bool) -> None:
+        self._attempts = attempts
+        self._log = login_log
+        self._limiter = limiter
+        self._burn = burn
+
+    async def land(self, qr_code: str) -> Attempt:
+        """Return the attempt that a phone lands on with *qr_code*.
+
+        Raises AttemptNotFound for an unknown code, or one that is no longer the visible one.
+        """
+        attempt = await self._attempts.by_qr_code(qr_code)
+        fresh = code_accepted(attempt, qr_code, self._attempts.store.now(), self._attempts.lives)
+        if attempt.status is Status.PENDING and not fresh:
+            raise AttemptNotFound("the code has been rotated")
+        return attempt
+
+    async def scan_in_app(self, qr_code: str, user_id: int) -> Attempt:
+        """Claim by the customer's own app, whose person is signed in.
+
+        Raises AttemptNotFound, AlreadyClaimed, AccountBlocked, or what the attempt's state says.
+        """
+        if not QR_CODE.fullmatch(qr_code):
+            raise AttemptNotFound("malformed qr_code")
+        attempt = await self.land(qr_code)
+        if attempt.door not in ROTATING_DOORS:
+            raise AttemptNotFound(f"door {attempt.door} takes no app")
+        user = await self._attempts.store.one("qr.user", id=user_id)
+        if user is None or user["status"] != "active":
+            raise AccountBlocked(f"user {user_id}")
+        profile = {"nickname": user["nickname"], "avatar_url": user["avatar_url"]}
+        return await self.claim(attempt, f"hub:{user_id}", profile, user_id)
+
+    async def claim(
+        self, attempt: Attempt, subject: str, profile: Mapping[str, Any], user_id: int | None = None
+    ) -> Attempt:
+        """Claim *attempt* for *subject*; the same person may claim again, another one burns it.
+
+        Raises AlreadyClaimed, AttemptExpired, AttemptFailed or WrongState.
+        """
+
+        def event(current: Attempt) -> Event:
+            if current.status is not Status.SCANNED:
+                return Event.SCAN
+            return Event.RESCAN if current.scanned_by == subject else Event.SECOND_SCAN
+
+        async def write(current: Attempt, move: Move, now: datetime) -> Attempt | None:
+            if move.to is Status.FAILED:
+                await self._refuse_second(current)
+                return await self._attempts.write(current, move, now)
+            claimed = replace(
+                self._attempts.moved(current, move, now), scanned_by=subject, profile=profile, user_id=user_id
+            )
+            changed = await self._attempts.store.changed(
+                "qr.scan",
+                id=current.id,
+                seq_before=current.seq,
+                seq=claimed.seq,
+                expires_at=claimed.expires_at,
+                scanned_by=subject,
+                user_id=user_id,
+                provider_profile=json.dumps(profile, ensure_ascii=False),
+                updated_at=now,
+            )
+            return claimed if changed else None
+
+        claimed = await self._attempts.move(attempt, event, write)
+        if claimed.status is not Status.SCANNED:
+            await self._record(claimed, "failed", "unknown")
+            raise AlreadyClaimed("a second person scanned")
+        return claimed
+
+    async def answer(self, session_id: str, subject: str, answer: Answer, device: Device) -> Attempt:
+        """Confirm, decline or report the attempt that *subject* has claimed.
+
+        Raises GrantRequired for anyone else, AccountBlocked, AlreadyBound, or what the attempt's state says.
+        """
+        attempt = await self._attempts.by_session(session_id)
+        if attempt.scanned_by != subject:
+            raise GrantRequired("not the phone that scanned")
+        if answer is not Answer.CONFIRM:
+            answered = await self._attempts.move(attempt, lambda _: _EVENTS[answer])
+            await self._record(answered, "failed", "declined", device)
+            return answered
+        try:
+            return await self._attempts.move(attempt, lambda _: Event.CONFIRM, self._confirm)
+        except (AccountBlocked, AlreadyBound) as error:
+            blocked = isinstance(error, AccountBlocked)
+            event = Event.ACCOUNT_BLOCKED if blocked else Event.ALREADY_BOUND
+            failed = await self._attempts.move(attempt, lambda _: event)
+            await self._record(failed, "blocked", "account_blocked" if blocked else "unknown", device)
+            raise
+
+    async def cancel(self, session_id: str) -> Attempt:
+        """Cancel by the browser that waits. Raises what the attempt's state says."""
+        return await self._attempts.move(await self._attempts.by_session(session_id), lambda _: Event.CANCEL)
+
+    async def _confirm(self, attempt: Attempt, move: Move, now: datetime) -> Attempt | None:
+        confirmed = self._attempts.moved(attempt, move, now)
+
+        async def work(tx: Connection) -> Attempt | None:
+            changed = await tx.changed(
+                "qr.confirm",
+                id=attempt.id,
+                seq_before=attempt.seq,
+                seq=confirmed.seq,
+                expires_at=confirmed.expires_at,
+                updated_at=now,
+            )
+            if not changed:
+                return None
+            if confirmed.user_id is not None:
+                return confirmed
+            user = await find_or_create(tx, Identity.from_profile(attempt.profile), now)
+            await tx.changed("qr.identify", id=attempt.id, user_id=user["id"])
+            return replace(confirmed, user_id=user["id"])
+
+        return await self._attempts.store.write(work)
+
+    async def _refuse_second(self, attempt: Attempt) -> None:
+        """Raise AlreadyClaimed where a second scan must not burn the attempt."""
+        if not self._burn:
+            raise AlreadyClaimed("a second person scanned; not burnt by setting")
+        browser = attempt.binding if attempt.binding.startswith("cookie:") else attempt.ip_address
+        verdict = await self._limiter.hit(BURNS, browser)
+        if not verdict.allowed:
+            # Else whoever photographs the screen could keep its owner from ever signing in.
+            raise AlreadyClaimed("a second person scanned; burnt too often")
+
+    async def _record(self, attempt: Attempt, status: str, reason: str, device: Device | None = None) -> None:
+        try:
+            await self._log.record(
+                self._attempts.store,
+                user_id=attempt.user_id,
+                account=attempt.scanned_by or "",
+                method="wechat",
+                status=status,
+                reason=reason,
+                device=device
+                or Device(None, None, None, attempt.ip_address, attempt.user_agent, attempt.city),
+                now=self._attempts.store.now(),
+            )
+        except HubError as error:  # the answer has been committed; it must not look refused
+            log.warning("login_log_failed", attempt=attempt.id, reason=error.reason)

@@ -1,0 +1,169 @@
+"""Redemption: the browser that began a confirmed attempt swaps it, once, for tokens."""
+
+import hmac
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from prometheus_client import Counter
+
+from hub.audit.log import LoginLog
+from hub.errors import (
+    AccountBlocked,
+    AlreadyRedeemed,
+    AttemptExpired,
+    AttemptFailed,
+    BindingMismatch,
+    HubError,
+    NotConfirmed,
+    WrongState,
+)
+from hub.qr.attempt import Attempt
+from hub.qr.attempts import Attempts
+from hub.qr.identifiers import hashed, s256
+from hub.qr.states import Status
+from hub.store.database import Connection
+from hub.tokens.clients import Client
+from hub.tokens.service import Device, InvalidGrant, Sessions, TokenPair
+
+REDEEMED = Counter("hub_qr_redemptions_total", "Redemptions of confirmed attempts", ["result"])
+
+AMR = ("wechat",)
+
+
+class SignedIn(NamedTuple):
+    """The outcome of a redemption."""
+
+    tokens: TokenPair
+    user: Mapping[str, Any]
+
+
+def challenge_binding(challenge: str) -> str:
+    """Return the stored form of a PKCE challenge."""
+    return f"S256:{challenge}"
+
+
+def cookie_binding(secret: str) -> str:
+    """Return the stored form of a browser's binding secret."""
+    return f"cookie:{hashed(secret)}"
+
+
+def proves(binding: str, verifier: str | None, secret: str | None) -> bool:
+    """Tell in constant time whether the verifier or the secret belongs to *binding* (RFC 7636, 4.6)."""
+    if binding.startswith("S256:"):
+        given = challenge_binding(s256(verifier)) if verifier else ""
+    else:
+        given = cookie_binding(secret) if secret else ""
+    return hmac.compare_digest(binding.encode(), given.encode())
+
+
+class Redemption:
+    """Redeems attempts: over `POST /api/auth/wechat/token`, or by the redirect's code at `/oauth/token`."""
+
+    def __init__(self, attempts: Attempts, sessions: Sessions, login_log: LoginLog) -> None:
+        self._attempts = attempts
+        self._sessions = sessions
+        self._log = login_log
+
+    async def by_session(
+        self, session_id: str, device: Device, *, verifier: str | None, secret: str | None
+    ) -> SignedIn:
+        """Redeem for the browser that proves itself by PKCE verifier or binding secret.
+
+        Raises AttemptNotFound, BindingMismatch (nothing is consumed), NotConfirmed, AlreadyRedeemed,
+        AttemptExpired, AttemptFailed, AccountBlocked.
+        """
+        attempt = await self._attempts.by_session(session_id)
+        if not proves(attempt.binding, verifier, secret):
+            REDEEMED.labels("mismatch").inc()
+            raise BindingMismatch("wrong verifier or cookie")
+        return await self._redeem(attempt, device)
+
+    async def by_code(
+        self, code: str, redirect_uri: str, device: Device, *, verifier: str | None, client: Client | None
+    ) -> SignedIn:
+        """Redeem the authorization code of a redirect (RFC 6749, 4.1.3; RFC 7636, 4.5).
+
+        A code whose attempt has a challenge needs the verifier; one without needs the authenticated *client*
+        that owns the redirect URI. Raises InvalidGrant for whatever is wrong, and nothing is consumed.
+        """
+        row = await self._attempts.store.one("qr.by_code_hash", code_hash=hashed(code))
+        attempt = Attempt.from_row(row) if row else None
+        if attempt is None or attempt.redirect_uri != redirect_uri:
+            raise InvalidGrant("unknown code, or another redirect_uri")
+        if attempt.binding.startswith("S256:"):
+            if not proves(attempt.binding, verifier, None):
+                raise InvalidGrant("wrong code_verifier")
+        elif client is None:
+            raise InvalidGrant("a code without challenge needs client authentication")
+        if client is not None and redirect_uri not in client.redirect_uris:
+            raise InvalidGrant("the redirect_uri is not this client's")
+        try:
+            return await self._redeem(attempt, device)
+        except HubError as error:
+            raise InvalidGrant(error.slug) from error
+
+    async def redirect_url(self, session_id: str, secret: str | None) -> str | None:
+        """Return where a confirmed attempt's browser is to go, None where no redirect is due.
+
+        A cookie-bound attempt shows it only to its cookie.
+        """
+        attempt = await self._attempts.by_session(session_id)
+        due = attempt.status is Status.CONFIRMED and self._attempts.store.now() < attempt.expires_at
+        if attempt.redirect_uri is None or not due:
+            return None
+        if attempt.binding.startswith("cookie:") and not proves(attempt.binding, None, secret):
+            return None
+        answer = {"code": self._attempts.made.authorization_code(attempt.session_seed)}
+        if attempt.state is not None:
+            answer["state"] = attempt.state
+        parts = urlsplit(attempt.redirect_uri)
+        query = f"{parts.query}&{urlencode(answer)}" if parts.query else urlencode(answer)
+        return urlunsplit(parts._replace(query=query))
+
+    async def _redeem(self, attempt: Attempt, device: Device) -> SignedIn:
+        now = self._attempts.store.now()
+
+        async def work(tx: Connection) -> SignedIn | None:
+            if not await tx.changed("qr.redeem", id=attempt.id, redeemed_at=now):
+                return None
+            user = await tx.one("qr.user", id=attempt.user_id)
+            blocked = user is None or user["status"] != "active"
+            await self._log.record(
+                tx,
+                user_id=attempt.user_id,
+                account=attempt.scanned_by or "",
+                method="wechat",
+                status="blocked" if blocked else "success",
+                reason="account_blocked" if blocked else None,
+                device=device,
+                now=now,
+            )
+            if user is None or blocked:
+                return SignedIn(_NO_TOKENS, {})
+            await tx.changed("qr.signed_in", id=attempt.user_id, last_login_at=now)
+            return SignedIn(await self._sessions.open(tx, user, device, amr=AMR, now=now), user)
+
+        signed_in = await self._attempts.store.write(work)
+        if signed_in is None:
+            REDEEMED.labels("refused").inc()
+            raise self._refused(await self._attempts.by_id(attempt.id))
+        if signed_in.tokens is _NO_TOKENS:  # raised only now: the offence above is committed
+            REDEEMED.labels("blocked").inc()
+            raise AccountBlocked(f"user {attempt.user_id}")
+        REDEEMED.labels("success").inc()
+        return signed_in
+
+    def _refused(self, attempt: Attempt) -> HubError:
+        now = self._attempts.store.now()
+        what = f"attempt {attempt.id} is {attempt.status}"
+        if attempt.status is Status.FAILED:
+            return AttemptFailed(what)
+        if attempt.redeemed_at is not None:
+            return AlreadyRedeemed(what)
+        if attempt.status is Status.EXPIRED or now >= attempt.expires_at:
+            return AttemptExpired(what)
+        return WrongState(what) if attempt.status is Status.CONFIRMED else NotConfirmed(what)
+
+
+_NO_TOKENS = TokenPair("", "", 0, 0, "")

@@ -1,0 +1,315 @@
+"""The HTTP edge of the QR sign-in: browsers that wait, and the customer's app that confirms."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from hub.errors import FieldError, InvalidRequest
+from hub.limits.concurrency import OpenStreams
+from hub.limits.guard import QR, VERIFY, Guard
+from hub.qr import image
+from hub.qr.attempt import Attempt, Snapshot, image_url
+from hub.qr.attempts import Attempts, NewAttempt
+from hub.qr.follow import Follower
+from hub.qr.grants import Grants
+from hub.qr.identifiers import hashed
+from hub.qr.phone import Answer, Phone
+from hub.qr.redemption import Redemption, challenge_binding, cookie_binding
+from hub.qr.request_info import request_info
+from hub.qr.states import Status
+from hub.tokens.clients import Clients
+from hub.tokens.service import Device, Sessions
+from hub.web.answers import dump, success
+from hub.web.cookies import REFRESH, Cookies
+from hub.web.origins import Origins
+from hub.web.parsing import Body, Printable, bearer, body, client_address, query
+
+_HEARTBEAT = 15  # seconds between comments on an event stream
+_SEND_TIME = 10.0  # seconds a reader may stall an event stream
+
+SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")]
+QrCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$")]
+
+
+class Create(Body):
+    """`POST /api/auth/wechat/qr-code`."""
+
+    redirect_uri: Annotated[str, StringConstraints(min_length=1, max_length=2000)] | None = None
+    state: Annotated[Printable, StringConstraints(max_length=512)] | None = None
+    code_challenge: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")] | None = None
+    code_challenge_method: Literal["S256"] = "S256"
+    door: Literal["h5", "app"] | None = None
+    purpose: Literal["login"] = "login"
+
+
+class Watch(Body):
+    """The query of `status` and `events`."""
+
+    seq: Annotated[int, Field(ge=0, le=2**31)] | None = None
+    wait: Annotated[float, Field(ge=0, le=60)] = 0
+
+
+class Scan(Body):
+    """`POST /api/auth/wechat/scan`."""
+
+    qr_code: QrCode
+
+
+class Confirm(Body):
+    """`POST /api/auth/wechat/confirm`."""
+
+    session_id: SessionId
+    action: Literal["confirm", "cancel", "report"]
+
+
+class Redeem(Body):
+    """`POST /api/auth/wechat/token`."""
+
+    session_id: SessionId
+    code_verifier: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]{43,128}$")] | None = None
+    device_name: Annotated[Printable, StringConstraints(max_length=100)] | None = None
+    device_type: Annotated[Printable, StringConstraints(max_length=20)] | None = None
+    device_id: Annotated[Printable, StringConstraints(max_length=128)] | None = None
+    token_delivery: Literal["body", "cookie"] = "body"
+
+
+class QrRoutes:
+    """The endpoints under `/api/auth/wechat`. *doors* are the configured ones, the first is the default."""
+
+    def __init__(
+        self,
+        *,
+        attempts: Attempts,
+        phone: Phone,
+        redemption: Redemption,
+        sessions: Sessions,
+        clients: Clients,
+        guard: Guard,
+        streams: OpenStreams,
+        cookies: Cookies,
+        grants: Grants,
+        origins: Origins,
+        base_url: str,
+        site_name: str,
+        doors: tuple[str, ...],
+        redirect_uris: frozenset[str],
+    ) -> None:
+        self._attempts = attempts
+        self._phone = phone
+        self._redemption = redemption
+        self._sessions = sessions
+        self._clients = clients
+        self._guard = guard
+        self._streams = streams
+        self._cookies = cookies
+        self._grants = grants
+        self._origins = origins
+        self._base_url = base_url
+        self._site_name = site_name
+        self._doors = doors
+        self._redirect_uris = redirect_uris
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes."""
+        at = "/api/auth/wechat"
+        return [
+            Route(f"{at}/qr-code", self.create, methods=["POST"]),
+            Route(f"{at}/qr-code/{{qr_code}}.svg", self.svg, methods=["GET"]),
+            Route(f"{at}/qr-code/{{qr_code}}.png", self.png, methods=["GET"]),
+            Route(f"{at}/status/{{session_id}}", self.status, methods=["GET"]),
+            Route(f"{at}/events/{{session_id}}", self.events, methods=["GET"]),
+            Route(f"{at}/scan", self.scan, methods=["POST"]),
+            Route(f"{at}/confirm", self.confirm, methods=["POST"]),
+            Route(f"{at}/token", self.token, methods=["POST"]),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        """Begin an attempt, bound to this browser by challenge or cookie."""
+        self._origins.check(request)
+        headers = await self._guard.spend(QR, client_address(request))
+        asked = await body(request, Create, optional=True)
+        self._allow(asked)
+        secret = None if asked.code_challenge else self._cookies.binding_or_new(request)
+        binding = cookie_binding(secret) if secret else challenge_binding(asked.code_challenge or "")
+        attempt = await self._attempts.begin(
+            NewAttempt(
+                door=asked.door or self._doors[0],
+                binding=binding,
+                ip_address=client_address(request),
+                user_agent=request.headers.get("user-agent", "")[:512],
+                redirect_uri=asked.redirect_uri,
+                state=asked.state,
+                purpose=asked.purpose,
+            )
+        )
+        response = success(self._created(attempt), headers=headers)
+        if secret:
+            self._cookies.bind(request, response, secret)
+        return response
+
+    async def svg(self, request: Request) -> Response:
+        """Draw the code as SVG."""
+        drawn = image.svg(await self._scannable(request))
+        return Response(drawn, media_type="image/svg+xml", headers={"cache-control": "no-store"})
+
+    async def png(self, request: Request) -> Response:
+        """Draw the code as PNG."""
+        drawn = image.png(await self._scannable(request))
+        return Response(drawn, media_type="image/png", headers={"cache-control": "no-store"})
+
+    async def status(self, request: Request) -> Response:
+        """Answer the snapshot; with `seq` and `wait` only once there is a newer one, else 304."""
+        session_id = request.path_params["session_id"]
+        asked = query(request, Watch)
+        known = asked.seq if asked.seq is not None else _etag(request)
+        snapshot = await self._attempts.snapshot(session_id)
+        if known is not None and snapshot.seq <= known and asked.wait and not snapshot.final:
+            with self._streams.hold(client_address(request), hashed(session_id)):
+                snapshot = await self._wait(session_id, known, asked.wait) or snapshot
+        headers = {"etag": f'"{snapshot.seq}"', "cache-control": "no-cache"}
+        if known is not None and snapshot.seq <= known:
+            return Response(status_code=304, headers=headers)
+        answer = snapshot.frame(session_id, self._base_url, self._attempts.store.now())
+        if snapshot.redirects and snapshot.status is Status.CONFIRMED:
+            url = await self._redemption.redirect_url(session_id, self._cookies.binding(request))
+            if url:
+                answer["redirect_url"] = url
+                headers["cache-control"] = "no-store"
+        return success(answer, headers=headers)
+
+    async def events(self, request: Request) -> Response:
+        """Stream the snapshots as server-sent events; `id` is `seq`."""
+        session_id = request.path_params["session_id"]
+        self._origins.check(request)
+        asked = query(request, Watch)
+        last = request.headers.get("last-event-id", "")
+        seq = int(last) if last.isdecimal() and len(last) < 10 else asked.seq or 0
+        first = await self._attempts.by_session(session_id)  # a 404 is a plain answer, not an event
+        address = client_address(request)
+        self._streams.check(address, first.key)
+        if first.final and first.seq <= seq:
+            return Response(status_code=204)  # tells an EventSource not to come back
+        return EventSourceResponse(
+            self._stream(session_id, address, first.key, seq),
+            ping=_HEARTBEAT,
+            send_timeout=_SEND_TIME,
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        )
+
+    async def scan(self, request: Request) -> Response:
+        """Claim an attempt by the customer's app, whose person is signed in."""
+        claims = await self._sessions.verify(bearer(request) or "")
+        headers = await self._guard.spend(VERIFY, client_address(request))
+        asked = await body(request, Scan)
+        attempt = await self._phone.scan_in_app(asked.qr_code, int(claims.sub))
+        session_id = self._attempts.made.session_id(attempt.session_seed, attempt.key)
+        reply = {"session_id": session_id, "request": request_info(attempt, self._site_name)}
+        return success(reply, headers=headers)
+
+    async def confirm(self, request: Request) -> Response:
+        """Confirm, decline or report, by the phone that scanned."""
+        token = bearer(request)
+        claims = await self._sessions.verify(token) if token else None
+        if claims is None:
+            self._origins.check(request)
+        asked = await body(request, Confirm)
+        if claims is not None:
+            subject = f"hub:{claims.sub}"
+        else:
+            subject = self._grants.demand(request, hashed(asked.session_id)).subject
+        attempt = await self._phone.answer(asked.session_id, subject, Answer(asked.action), _device(request))
+        return success({"status": attempt.status})
+
+    async def token(self, request: Request) -> Response:
+        """Redeem a confirmed attempt, once."""
+        self._origins.check(request)
+        headers = await self._guard.spend(VERIFY, client_address(request))
+        asked = await body(request, Redeem)
+        device = _device(request, asked.device_name, asked.device_type, asked.device_id)
+        signed_in = await self._redemption.by_session(
+            asked.session_id,
+            device,
+            verifier=asked.code_verifier,
+            secret=self._cookies.binding(request),
+        )
+        reply = signed_in.tokens.reply()
+        if asked.token_delivery == "body":
+            return success(reply, headers=headers)
+        refresh_token = reply.pop("refresh_token")
+        response = success(reply, headers=headers)
+        self._cookies.write(
+            response, REFRESH, refresh_token, signed_in.tokens.refresh_expires_in, same_site="strict"
+        )
+        return response
+
+    def _allow(self, asked: Create) -> None:
+        if asked.door is not None and asked.door not in self._doors:
+            raise InvalidRequest([FieldError("door", "this door is not configured")])
+        if asked.redirect_uri is None:
+            return
+        if asked.redirect_uri not in self._redirect_uris:
+            if not self._clients.owns(asked.redirect_uri):
+                raise InvalidRequest([FieldError("redirect_uri", "not in the allow list")])
+        elif asked.code_challenge is None:
+            raise InvalidRequest([FieldError("code_challenge", "a public client's redirect needs PKCE")])
+
+    async def _scannable(self, request: Request) -> str:
+        qr_code: str = request.path_params["qr_code"]
+        await self._attempts.by_qr_code(qr_code)
+        return self._content(qr_code)
+
+    def _content(self, qr_code: str) -> str:
+        return f"{self._base_url}/s/{qr_code}"
+
+    def _created(self, attempt: Attempt) -> dict[str, Any]:
+        session_id = self._attempts.made.session_id(attempt.session_seed, attempt.key)
+        now = self._attempts.store.now()
+        at = f"{self._base_url}/api/auth/wechat"
+        return {
+            "session_id": session_id,
+            "qr_code": attempt.qr_code,
+            "qr_url": image_url(self._base_url, attempt.qr_code),
+            "qr_content": self._content(attempt.qr_code),
+            "expires_in": round((attempt.expires_at - now).total_seconds()),
+            "qr_expires_in": round((attempt.qr_expires_at - now).total_seconds()),
+            "ws_url": f"{at.replace('http', 'ws', 1)}/ws/{session_id}",
+            "events_url": f"{at}/events/{session_id}",
+            "status_url": f"{at}/status/{session_id}",
+        }
+
+    async def _wait(self, session_id: str, seq: int, wait: float) -> Snapshot | None:
+        try:
+            async with asyncio.timeout(wait), Follower(self._attempts, session_id, seq) as follower:
+                return await follower.next()
+        except TimeoutError:
+            return None
+
+    async def _stream(
+        self, session_id: str, address: str, key: str, seq: int
+    ) -> AsyncIterator[ServerSentEvent]:
+        with self._streams.hold(address, key):
+            async with Follower(self._attempts, session_id, seq) as follower:
+                while True:
+                    snapshot = await follower.next()
+                    frame = snapshot.frame(session_id, self._base_url, self._attempts.store.now())
+                    yield ServerSentEvent(dump(frame).decode(), id=str(snapshot.seq))
+                    if snapshot.final:
+                        return
+
+
+def _etag(request: Request) -> int | None:
+    tag = request.headers.get("if-none-match", "").removeprefix("W/").strip('"')
+    return int(tag) if tag.isdecimal() and len(tag) < 10 else None
+
+
+def _device(
+    request: Request, name: str | None = None, kind: str | None = None, device_id: str | None = None
+) -> Device:
+    agent = request.headers.get("user-agent", "")[:512]
+    return Device(name, kind, device_id, client_address(request), agent, None)

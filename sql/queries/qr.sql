@@ -1,0 +1,78 @@
+-- The attempts. Every move is one conditional UPDATE on (id, seq): its row count says who won.
+
+-- name: create
+INSERT INTO login_sessions (
+    session_id, session_seed, qr_code, qr_expires_at, status, seq, purpose, door, binding,
+    redirect_uri, state, code_hash, ip_address, user_agent, expires_at, created_at, updated_at
+) VALUES (
+    :session_id, :session_seed, :qr_code, :qr_expires_at, 'pending', 1, :purpose, :door, :binding,
+    :redirect_uri, :state, :code_hash, :ip_address, :user_agent, :expires_at, :created_at, :created_at
+);
+
+-- name: by_session
+SELECT * FROM login_sessions WHERE session_id = :session_id;
+
+-- name: by_sessions
+SELECT * FROM login_sessions WHERE session_id IN (:session_id);
+
+-- name: by_id
+SELECT * FROM login_sessions WHERE id = :id;
+
+-- name: by_qr_code
+SELECT * FROM login_sessions WHERE qr_code = :qr_code;
+
+-- name: by_previous_qr_code
+SELECT * FROM login_sessions WHERE previous_qr_code = :previous_qr_code;
+
+-- name: move
+UPDATE login_sessions
+SET status = :status, reason = :reason, seq = :seq, expires_at = :expires_at, updated_at = :updated_at
+WHERE id = :id AND seq = :seq_before;
+
+-- name: scan
+UPDATE login_sessions
+SET status = 'scanned', seq = :seq, expires_at = :expires_at, scanned_by = :scanned_by, user_id = :user_id,
+    provider_profile = :provider_profile, scanned_at = :updated_at, updated_at = :updated_at
+WHERE id = :id AND seq = :seq_before;
+
+-- name: confirm
+UPDATE login_sessions
+SET status = 'confirmed', seq = :seq, expires_at = :expires_at, confirmed_at = :updated_at,
+    updated_at = :updated_at
+WHERE id = :id AND seq = :seq_before;
+
+-- name: identify
+UPDATE login_sessions SET user_id = :user_id WHERE id = :id;
+
+-- name: rotate
+UPDATE login_sessions
+SET previous_qr_code = qr_code, qr_code = :qr_code, qr_expires_at = :qr_expires_at, seq = :seq,
+    updated_at = :updated_at
+WHERE id = :id AND seq = :seq_before;
+
+-- name: succeed
+UPDATE login_sessions SET successor_id = :successor_id WHERE id = :id AND successor_id IS NULL;
+
+-- name: redeem
+UPDATE login_sessions SET redeemed_at = :redeemed_at
+WHERE id = :id AND status = 'confirmed' AND purpose = 'login' AND redeemed_at IS NULL
+  AND expires_at > :redeemed_at;
+
+-- name: by_code_hash
+SELECT * FROM login_sessions WHERE code_hash = :code_hash;
+
+-- name: user
+SELECT id, username, nickname, avatar_url, email, role, status, phone FROM users WHERE id = :id;
+
+-- name: signed_in
+UPDATE users SET last_login_at = :last_login_at WHERE id = :id;
+
+-- name: begin_callback
+INSERT INTO provider_callbacks (state_hash, code_hash, attempt_id, leased_until, created_at)
+VALUES (:state_hash, :code_hash, :attempt_id, :leased_until, :created_at);
+
+-- name: callback
+SELECT attempt_id, outcome, leased_until FROM provider_callbacks WHERE state_hash = :state_hash;
+
+-- name: end_callback
+UPDATE provider_callbacks SET outcome = :outcome WHERE state_hash = :state_hash AND outcome IS NULL;
