@@ -1,0 +1,287 @@
+"""The store: named queries and units of work on SQLite or MySQL, safe under cancellation and outages.
+
+A unit of work is a function that gets a `Connection`; it is run by a worker that owns the connection, never
+by the caller. Services change state by one conditional UPDATE, first in its transaction, and look at
+`changed()`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
+
+import databases
+import structlog
+
+from hub.assets import folder
+from hub.errors import StoreUnavailable
+from hub.store import mysql, sqlite
+from hub.store.failures import Contended, LinkLost, QueryFailed, Refused, UniqueViolation
+from hub.store.links import Link, Outcome, Row
+from hub.store.location import Location
+from hub.store.queries import Bound, Engine, Queries
+from hub.store.workers import Lane
+
+__all__ = ["Connection", "QueryFailed", "Row", "Store", "UniqueViolation", "connect"]
+
+log = structlog.stdlib.get_logger("hub.store")
+logging.getLogger("databases").setLevel(logging.WARNING)  # it tells of each connection it opens
+
+_SQLITE_READERS = 4
+_HOUSEKEEPING = 30.0
+_IDLE = 600.0
+_FOLDED = """
+    SELECT DISTINCT c.table_name AS table_name, c.column_name AS column_name
+    FROM information_schema.columns c
+    JOIN information_schema.statistics s
+      ON s.table_schema = c.table_schema AND s.table_name = c.table_name AND s.column_name = c.column_name
+    WHERE c.table_schema = DATABASE() AND c.collation_name IS NOT NULL AND c.collation_name NOT LIKE '%\\_bin'
+"""
+
+T = TypeVar("T")
+
+
+async def connect(location: Location, *, writes: bool = True) -> Link:
+    """Open one connection. Raises LinkLost or Refused."""
+    driver = mysql if location.engine == "mysql" else sqlite
+    # One object per connection: a pool that several share would let one stuck connection hold up the others.
+    database = databases.Database(location.url, **driver.OPTIONS)
+    try:
+        await database.connect()
+        connection = await database.connection().__aenter__()
+    except driver.ERRORS as error:
+        failure = driver.failure_of(error, "connect")
+        raise (Refused(str(failure)) if isinstance(failure, QueryFailed) else failure) from error
+    raw = connection.raw_connection
+    if location.engine == "sqlite":
+        return await sqlite.SQLiteLink.of(raw, writes=writes)
+
+    async def release() -> None:
+        await connection.__aexit__()
+        await database.disconnect()
+
+    return await mysql.MySQLLink.of(raw, release)
+
+
+class Connection:
+    """What a unit of work may do, for as long as it runs: one statement after another, never two at once."""
+
+    __slots__ = ("_busy", "_failure", "_link", "_queries", "_writes")
+
+    def __init__(self, link: Link, queries: Queries, *, writes: bool) -> None:
+        self._link: Link | None = link
+        self._queries = queries
+        self._writes = writes
+        self._busy = False
+        self._failure: Exception | None = None
+
+    async def one(self, query: str, /, **values: object) -> Row | None:
+        """Return the first row, or None."""
+        rows = await self.all(query, **values)
+        return rows[0] if rows else None
+
+    async def all(self, query: str, /, **values: object) -> list[Row]:
+        """Return every row."""
+        bound = self._queries[query].bind(values)
+        return await self._exclusively(lambda link: link.fetch(bound))
+
+    async def changed(self, query: str, /, **values: object) -> int:
+        """Run an UPDATE, DELETE or INSERT and return how many rows it matched or inserted.
+
+        An upsert counts as the engine likes, and only zero means nothing. Raises UniqueViolation.
+        """
+        return (await self._execute(query, values)).changed
+
+    async def insert(self, query: str, /, **values: object) -> int:
+        """Run an INSERT and return the new row's id, 0 where it was ignored. Raises UniqueViolation."""
+        return (await self._execute(query, values)).inserted_id
+
+    async def _execute(self, query: str, values: dict[str, object]) -> Outcome:
+        if not self._writes:
+            raise RuntimeError(f"{query}: a unit that reads cannot write")
+        bound = self._queries[query].bind(values)
+        return await self._exclusively(lambda link: link.execute(bound))
+
+    async def _exclusively(self, act: Callable[[Link], Awaitable[T]]) -> T:
+        if self._failure:
+            raise self._failure
+        if self._link is None:
+            raise RuntimeError("the unit of work has ended")
+        if self._busy:
+            raise RuntimeError("a child task is outside its parent's transaction: one statement at a time")
+        self._busy = True
+        try:
+            return await act(self._link)
+        except (LinkLost, Contended, Refused) as error:
+            self._failure = error
+            raise
+        finally:
+            self._busy = False
+
+    def end(self) -> None:
+        """Close it for the work, which may have kept it; raise a failure that the work has swallowed."""
+        self._link = None
+        if self._failure:
+            # After a deadlock the server has rolled back: to go on would commit the second half alone.
+            raise self._failure
+
+
+class Store:
+    """The database at *url*: `sqlite:///path` or `mysql://user:password@host:port/name`.
+
+    *connections* is the most it opens (SQLite: one writer and up to four readers), *wait* the seconds a unit
+    waits for one, *statement_limit* the seconds a unit may hold it. Its methods raise StoreUnavailable when
+    the database is away; the caller's cancellation never cancels a unit that has begun. Raises ValueError for
+    a wrong *url*.
+    """
+
+    def __init__(
+        self, url: str, *, connections: int = 20, wait: float = 3.0, statement_limit: float = 10.0
+    ) -> None:
+        self._location = Location.parse(url)
+        self.engine: Engine = self._location.engine
+
+        def lane(name: str, size: int, *, writes: bool) -> Lane:
+            open_link = partial(connect, self._location, writes=writes)
+            return Lane(name, open_link, size=size, wait=wait, limit=statement_limit)
+
+        if self.engine == "mysql":
+            self._writing = self._reading = lane("all", connections, writes=True)
+        else:
+            self._writing = lane("write", 1, writes=True)
+            self._reading = lane("read", min(connections, _SQLITE_READERS), writes=False)
+        self._queries = Queries({})
+        self._clock = (datetime.now(UTC), time.monotonic())
+        self._housekeeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load the queries, connect and read the database's clock. Raises StoreUnavailable."""
+        self._queries = Queries.load(folder("sql") / "queries", self.engine)
+        for lane in {self._writing, self._reading}:
+            lane.start()
+        try:
+            await self._read_clock()
+            await self._reading.submit(self._check_collations, repeatable=True)
+        except BaseException:
+            await self.stop()
+            raise
+        self._housekeeper = asyncio.create_task(self._keep_house())
+
+    async def stop(self) -> None:
+        """Let the units that have begun end, then close every connection."""
+        if self._housekeeper:
+            self._housekeeper.cancel()
+            await asyncio.wait([self._housekeeper])
+            self._housekeeper = None
+        for lane in {self._writing, self._reading}:
+            await lane.stop()
+
+    def now(self) -> datetime:
+        """Return the database's time, to the millisecond; sampled now and then, so it costs no I/O."""
+        moment, at = self._clock
+        moment += timedelta(seconds=time.monotonic() - at)
+        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+    async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run *work* in one transaction: commit when it returns, roll back when it raises.
+
+        It is run again (up to three times) after a deadlock or a lost connection, so it must have no other
+        effect.
+        """
+
+        async def transaction(link: Link) -> T:
+            connection = Connection(link, self._queries, writes=True)
+            await link.begin()
+            try:
+                try:
+                    result = await work(connection)
+                finally:
+                    connection.end()
+            except Exception:
+                if link.alive:
+                    with contextlib.suppress(LinkLost):
+                        await link.rollback()
+                raise
+            try:
+                await link.commit()
+            except LinkLost as error:
+                # It may have been committed; to run it again could do everything twice.
+                raise Refused(f"outcome unknown: {error}") from error
+            return result
+
+        return await self._writing.submit(transaction, repeatable=True)
+
+    async def read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run *work*, several reads on one connection, each of which sees what is committed by then."""
+
+        async def reading(link: Link) -> T:
+            connection = Connection(link, self._queries, writes=False)
+            try:
+                return await work(connection)
+            finally:
+                connection.end()
+
+        return await self._reading.submit(reading, repeatable=True)
+
+    async def one(self, query: str, /, **values: object) -> Row | None:
+        """Run one SELECT and return its first row, or None."""
+        rows = await self.all(query, **values)
+        return rows[0] if rows else None
+
+    async def all(self, query: str, /, **values: object) -> list[Row]:
+        """Run one SELECT and return its rows."""
+        bound = self._queries[query].bind(values)
+        return await self._reading.submit(lambda link: link.fetch(bound), repeatable=True)
+
+    async def changed(self, query: str, /, **values: object) -> int:
+        """Run one UPDATE, DELETE or INSERT as its own transaction; otherwise as `Connection.changed`."""
+        return (await self._execute(query, values)).changed
+
+    async def insert(self, query: str, /, **values: object) -> int:
+        """Run one INSERT as its own transaction; otherwise as `Connection.insert`."""
+        return (await self._execute(query, values)).inserted_id
+
+    async def ping(self) -> None:
+        """Ask the database for a sign of life. Raises StoreUnavailable."""
+        await self._reading.submit(lambda link: link.ping(), repeatable=True)
+
+    async def _execute(self, query: str, values: dict[str, object]) -> Outcome:
+        bound = self._queries[query].bind(values)
+        # A lost connection leaves it open whether this one was committed.
+        return await self._writing.submit(lambda link: link.execute(bound), repeatable=False)
+
+    async def _read_clock(self) -> None:
+        if self.engine == "sqlite":
+            self._clock = (datetime.now(UTC), time.monotonic())
+            await self.ping()
+            return
+
+        async def ask(link: Link) -> tuple[datetime, float]:
+            asked = time.monotonic()
+            rows = await link.fetch(Bound("clock", "SELECT UTC_TIMESTAMP(3) AS now", ()))
+            return rows[0]["now"], (asked + time.monotonic()) / 2
+
+        self._clock = await self._reading.submit(ask, repeatable=True)
+
+    async def _check_collations(self, link: Link) -> None:
+        """Whatever an index looks up must compare by its bytes: openids differ by case."""
+        if self.engine == "sqlite":
+            return
+        rows = await link.fetch(Bound("collations", _FOLDED, ()))
+        if rows:
+            columns = ", ".join(f"{row['table_name']}.{row['column_name']}" for row in rows)
+            raise RuntimeError(f"these columns must have the collation utf8mb4_bin: {columns}")
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING)
+            for lane in {self._writing, self._reading}:
+                lane.recycle(_IDLE)
+            try:
+                await self._read_clock()
+            except StoreUnavailable as error:
+                log.warning("clock_not_read", reason=error.reason)

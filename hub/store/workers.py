@@ -1,0 +1,296 @@
+"""Worker tasks that each own one connection for its life, and the units of work that wait for one of them.
+
+No caller ever holds a connection: a task that is cancelled inside a transaction would not give it back. A
+unit that has begun runs to its end whatever becomes of its caller; one that waits too long is withdrawn and
+never runs.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any, TypeVar
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+from hub.errors import StoreUnavailable
+from hub.store.failures import Contended, LinkLost, Refused
+from hub.store.links import Link
+
+log = structlog.stdlib.get_logger("hub.store")
+
+UNIT_SECONDS = Histogram(
+    "hub_store_unit_seconds",
+    "Time a unit of work held a connection",
+    ["lane"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+WAITING = Gauge("hub_store_waiting", "Units of work that wait for a connection", multiprocess_mode="livesum")
+CONNECTIONS = Gauge("hub_store_connections", "Open connections to the database", multiprocess_mode="livesum")
+RETRIES = Counter("hub_store_retries_total", "Units that were run again", ["cause"])
+UNAVAILABLE = Counter("hub_store_unavailable_total", "Units that failed for want of the database", ["cause"])
+
+_RETRIES = 3
+_PING_AFTER = 30.0
+_BACKOFF_FIRST, _BACKOFF_MOST = 0.1, 1.0
+
+T = TypeVar("T")
+Run = Callable[[Link], Awaitable[T]]
+
+
+class _Unit:
+    """A function of one connection, and the future its caller waits on."""
+
+    __slots__ = ("future", "repeatable", "run", "since", "timer")
+
+    def __init__(self, run: Run[Any], repeatable: bool, future: asyncio.Future[Any], since: float) -> None:
+        self.run = run
+        self.repeatable = repeatable
+        self.future = future
+        self.since = since
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class _Worker:
+    """One connection, or the want of one."""
+
+    __slots__ = ("failures", "inbox", "link", "retry_at", "used_at")
+
+    def __init__(self) -> None:
+        self.link: Link | None = None
+        self.inbox: asyncio.Future[_Unit | None]
+        self.used_at = 0.0
+        self.failures = 0
+        self.retry_at = 0.0
+
+
+class Lane:
+    """Up to *size* connections made by *connect* when they are needed, and the queue before them.
+
+    A unit waits at most *wait* seconds for a connection and may hold it *limit* seconds.
+    """
+
+    def __init__(
+        self, name: str, connect: Callable[[], Awaitable[Link]], *, size: int, wait: float, limit: float
+    ) -> None:
+        self._connect = connect
+        self._size = size
+        self._wait = wait
+        self._limit = limit
+        self._waiting: OrderedDict[_Unit, None] = OrderedDict()
+        self._idle: list[_Worker] = []  # the last one in is the first one out: the rest may go idle and close
+        self._tasks: list[asyncio.Task[None]] = []
+        self._open = False
+        self._seconds = UNIT_SECONDS.labels(name)
+
+    def start(self) -> None:
+        """Start the workers; each connects when it gets its first unit."""
+        self._open = True
+        self._tasks = [asyncio.create_task(self._live(_Worker())) for _ in range(self._size)]
+
+    async def stop(self) -> None:
+        """Take no more, fail what waits, let what has begun end, and close the connections."""
+        self._open = False
+        for unit in list(self._waiting):
+            self._give_up(unit)
+        self._dismiss(self._idle)
+        if self._tasks:
+            _, stuck = await asyncio.wait(self._tasks, timeout=self._limit + 1)
+            for task in stuck:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._tasks = []
+
+    def recycle(self, idle: float) -> None:
+        """Let go of the connections that nobody has used for *idle* seconds."""
+        before = asyncio.get_running_loop().time() - idle
+        self._dismiss([worker for worker in self._idle if worker.link and worker.used_at <= before])
+
+    async def submit(self, run: Run[T], *, repeatable: bool) -> T:
+        """Have *run* done on one of the connections and return what it returns.
+
+        *repeatable*: it may be run again when the connection is lost in the middle. Raises StoreUnavailable.
+        """
+        if not self._open:
+            raise _unavailable("stopped", "the store is not running")
+        loop = asyncio.get_running_loop()
+        unit = _Unit(run, repeatable, loop.create_future(), loop.time())
+        if self._idle:
+            self._idle.pop().inbox.set_result(unit)
+        else:
+            self._waiting[unit] = None
+            WAITING.inc()
+            unit.timer = loop.call_later(self._wait, self._give_up, unit)
+        try:
+            result: T = await unit.future
+        except asyncio.CancelledError:
+            self._withdraw(unit)
+            if unit.future.done() and not unit.future.cancelled():
+                unit.future.exception()  # seen, though nobody wants it any more
+            raise
+        return result
+
+    def _withdraw(self, unit: _Unit) -> bool:
+        if unit not in self._waiting:
+            return False
+        del self._waiting[unit]
+        self._taken(unit)
+        return True
+
+    def _give_up(self, unit: _Unit) -> None:
+        if self._withdraw(unit):
+            cause = f"no connection within {self._wait:g} s" if self._open else "the store is stopping"
+            unit.future.set_exception(_unavailable("wait", cause))
+
+    def _taken(self, unit: _Unit) -> None:
+        WAITING.dec()
+        if unit.timer:
+            unit.timer.cancel()
+
+    def _dismiss(self, workers: list[_Worker]) -> None:
+        for worker in list(workers):
+            self._idle.remove(worker)
+            worker.inbox.set_result(None)
+
+    async def _live(self, worker: _Worker) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._open or self._waiting:
+                unit: _Unit | None
+                if self._waiting:
+                    unit, _ = self._waiting.popitem(last=False)
+                    self._taken(unit)
+                else:
+                    worker.inbox = loop.create_future()
+                    self._idle.append(worker)
+                    unit = await worker.inbox
+                if unit is None:
+                    await self._close(worker)
+                elif not unit.future.done():
+                    await self._serve(worker, unit)
+                    worker.used_at = loop.time()
+        finally:
+            await self._close(worker)
+
+    async def _serve(self, worker: _Worker, unit: _Unit) -> None:
+        """Run one unit and tell its caller."""
+        future = unit.future
+        try:
+            result = await self._complete(worker, unit)
+        except BaseException as error:
+            if isinstance(error, Exception):
+                outcome: Exception = error
+            else:
+                # Only stop() cancels a worker; the work may also have awaited something that was cancelled.
+                await self._abandon(worker)
+                outcome = _unavailable("stopped", "the work was cancelled")
+            if not future.done():
+                future.set_exception(outcome)
+            else:
+                log.warning("unit_failed_unheard", error=repr(outcome))
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+        else:
+            if not future.done():
+                future.set_result(result)
+
+    async def _complete(self, worker: _Worker, unit: _Unit) -> Any:
+        """Run one unit, again where that is safe; every failure of the database ends as StoreUnavailable."""
+        link = await self._connected(worker, unit.since + self._wait)
+        if unit.future.done():
+            return None
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._limit
+        lost = contended = 0
+        while True:
+            begun = perf_counter()
+            try:
+                async with asyncio.timeout_at(until) as limit:
+                    return await unit.run(link)
+            except LinkLost as error:
+                await self._abandon(worker)
+                lost += 1
+                if lost > 1 or not unit.repeatable:
+                    raise _unavailable("lost", str(error)) from error
+                RETRIES.labels("lost").inc()
+                link = await self._connected(worker, loop.time() + self._wait)
+            except Contended as error:
+                contended += 1
+                if contended > _RETRIES:
+                    raise _unavailable("contended", str(error)) from error
+                RETRIES.labels("contended").inc()
+                await asyncio.sleep(random.uniform(0.5, 1) * 0.01 * 2**contended)  # noqa: S311 - spreads rivals only
+            except Refused as error:
+                await self._abandon(worker)
+                raise _unavailable("refused", str(error)) from error
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                await self._abandon(worker)
+                raise _unavailable("limit", f"not done within {self._limit:g} s") from error
+            finally:
+                self._seconds.observe(perf_counter() - begun)
+                if worker.link and not worker.link.alive:
+                    await self._abandon(worker)
+
+    async def _connected(self, worker: _Worker, deadline: float) -> Link:
+        """Return the worker's connection, a new one where need be. Raises StoreUnavailable at *deadline*."""
+        loop = asyncio.get_running_loop()
+        link = worker.link
+        if link is not None:
+            if link.alive and (loop.time() - worker.used_at < _PING_AFTER or await _answers(link)):
+                return link
+            await self._abandon(worker)
+        while True:
+            error: Exception
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await asyncio.sleep(worker.retry_at - loop.time())
+                    link = await self._connect()
+            except (LinkLost, Refused, Contended, TimeoutError) as failure:
+                error = failure
+            else:
+                if worker.failures:
+                    log.info("database_back", tries=worker.failures)
+                worker.link, worker.failures, worker.retry_at = link, 0, 0.0
+                CONNECTIONS.inc()
+                return link
+            worker.failures += 1
+            if worker.failures == 1:
+                log.warning("database_unreachable", error=str(error) or "no answer in time")
+            pause = min(_BACKOFF_FIRST * 2 ** min(worker.failures, 10), _BACKOFF_MOST)
+            worker.retry_at = loop.time() + pause * random.uniform(0.5, 1)  # noqa: S311 - spreads rivals only
+            if worker.retry_at >= deadline:
+                raise _unavailable("unreachable", f"no connection: {error}") from error
+
+    async def _close(self, worker: _Worker) -> None:
+        link, worker.link = worker.link, None
+        if link is not None:
+            CONNECTIONS.dec()
+            with contextlib.suppress(Exception):  # it is closed in any case
+                async with asyncio.timeout(1):
+                    await link.close()
+
+    async def _abandon(self, worker: _Worker) -> None:
+        link, worker.link = worker.link, None
+        if link is not None:
+            CONNECTIONS.dec()
+            await link.abandon()
+
+
+async def _answers(link: Link) -> bool:
+    try:
+        async with asyncio.timeout(1):
+            await link.ping()
+    except (LinkLost, Refused, TimeoutError):
+        return False
+    return True
+
+
+def _unavailable(cause: str, reason: str) -> StoreUnavailable:
+    UNAVAILABLE.labels(cause).inc()
+    return StoreUnavailable(reason)

@@ -1,0 +1,35 @@
+"""Fixtures that every kind of test shares."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hub.store.database import Store
+from hub.store.migrate import migrate
+
+pytest_plugins = ["tests.servers.mariadb", "tests.servers.redis"]
+
+
+@pytest.fixture
+async def sqlite_url(tmp_path: Path) -> str:
+    """DATABASE_URL of a fresh migrated file."""
+    url = f"sqlite:///{tmp_path / 'hub.db'}"
+    await migrate(url)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """DATABASE_URL of a fresh migrated database, on each engine in turn."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    """A started store on a fresh database, on each engine in turn."""
+    store = Store(database_url)
+    await store.start()
+    yield store
+    await store.stop()

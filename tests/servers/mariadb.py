@@ -1,0 +1,239 @@
+"""A private MariaDB server for the tests: started once when first asked for, stopped at the end."""
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from hub.store.migrate import migrate
+
+_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/usr/local/mysql/bin"])
+_START_SECONDS = 60.0
+
+
+class MariaDB:
+    """One mariadbd on a free port and a Unix socket, with its files in a folder of its own.
+
+    *options* go to the server's command line and win over the defaults, which are small and fast.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.port = _free_port()
+        self.socket = folder / "sock"
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self._user = ["--user=mysql"] if os.geteuid() == 0 else []
+
+    def install(self) -> None:
+        """Lay out the system tables."""
+        if self._user:
+            mysql = pwd.getpwnam("mysql")
+            os.chown(self.folder, mysql.pw_uid, mysql.pw_gid)
+        subprocess.run(
+            [
+                _binary("mariadb-install-db", "mysql_install_db"),
+                "--no-defaults",
+                f"--datadir={self.folder / 'data'}",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+                *self._user,
+            ],
+            check=True,
+            capture_output=True,
+            timeout=_START_SECONDS,
+        )
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._process = subprocess.Popen(
+            [
+                _binary("mariadbd", "mysqld"),
+                "--no-defaults",
+                f"--datadir={self.folder / 'data'}",
+                f"--socket={self.socket}",
+                f"--port={self.port}",
+                "--bind-address=127.0.0.1",
+                f"--pid-file={self.folder / 'pid'}",
+                f"--log-error={self.folder / 'log'}",
+                "--skip-name-resolve",
+                "--performance-schema=OFF",
+                "--innodb-buffer-pool-size=64M",
+                "--innodb-log-file-size=32M",
+                "--innodb-flush-log-at-trx-commit=0",
+                "--innodb-doublewrite=OFF",
+                "--max-connections=200",
+                *self._user,
+                *self._options,
+            ]
+        )
+        end = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"mariadbd did not start: {(self.folder / 'log').read_text()[-2000:]}")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as link:
+                return len(link.recv(64)) > 0  # the handshake begins with the server
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """Let it die on the spot, as at a power cut."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Shut it down in order."""
+        self._end(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """Freeze it: it keeps its connections and answers nothing."""
+        self._running.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """End the freeze."""
+        self._running.send_signal(signal.SIGCONT)
+
+    def execute(self, *statements: str) -> list[list[str]]:
+        """Run statements as root and return the rows of the answer as text."""
+        done = subprocess.run(
+            [
+                _binary("mariadb", "mysql"),
+                "--no-defaults",
+                f"--socket={self.socket}",
+                "--user=root",
+                "--batch",
+                "--skip-column-names",
+                f"--execute={';'.join(statements)}",
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=_START_SECONDS,
+        )
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+    def url(self, database: str, *, user: str = "hub", password: str = "p@ss/word %") -> str:
+        """Return the DATABASE_URL of *database*."""
+        return f"mysql://{user}:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError("mariadbd is not running")
+        return self._process
+
+    def _end(self, number: signal.Signals) -> None:
+        self._running.send_signal(signal.SIGCONT)
+        self._running.send_signal(number)
+        self._running.wait(_START_SECONDS)
+        self._process = None
+
+    @property
+    def running(self) -> bool:
+        """It was started and not stopped since."""
+        return self._process is not None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _binary(*names: str) -> str:
+    for name in names:
+        path = shutil.which(name, path=_PATH)
+        if path:
+            return path
+    raise FileNotFoundError(names[0])
+
+
+def _installed() -> bool:
+    try:
+        return bool(_binary("mariadbd", "mysqld") and _binary("mariadb-install-db", "mysql_install_db"))
+    except FileNotFoundError:
+        return False
+
+
+def _launch(folder: Path, *options: str) -> MariaDB:
+    if not _installed():
+        if os.environ.get("HUB_TEST_REQUIRE_ALL") == "1":
+            pytest.fail("mariadbd or mariadb-install-db is not installed")
+        pytest.skip("mariadbd or mariadb-install-db is not installed")
+    server = MariaDB(folder, *options)
+    server.install()
+    server.start()
+    server.execute(
+        "CREATE USER hub@'%' IDENTIFIED BY 'p@ss/word %'",
+        "GRANT ALL ON `hub\\_%`.* TO hub@'%'",
+    )
+    return server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDB]:
+    """The server that all tests share; they must leave it running."""
+    with tempfile.TemporaryDirectory(prefix="hub-mariadb-") as folder:
+        server = _launch(Path(folder))
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def own_mariadb() -> Iterator[MariaDB]:
+    """A server of the test's own, to kill and to freeze."""
+    with tempfile.TemporaryDirectory(prefix="hub-mariadb-") as folder:
+        server = _launch(Path(folder))
+        yield server
+        if server.running:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def mariadb_schema(mariadb_server: MariaDB) -> str:
+    """The migrated schema, once, as a script."""
+    mariadb_server.execute("CREATE DATABASE hub_model")
+    asyncio.run(migrate(mariadb_server.url("hub_model")))
+    return _dump(mariadb_server, "hub_model")
+
+
+def _dump(server: MariaDB, database: str) -> str:
+    done = subprocess.run(
+        [
+            _binary("mariadb-dump", "mysqldump"),
+            "--no-defaults",
+            f"--socket={server.socket}",
+            "--user=root",
+            "--skip-comments",
+            database,
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=_START_SECONDS,
+    )
+    return done.stdout
+
+
+@pytest.fixture
+async def mariadb_url(mariadb_server: MariaDB, mariadb_schema: str) -> AsyncIterator[str]:
+    """DATABASE_URL of a fresh migrated database."""
+    name = f"hub_{uuid.uuid4().hex[:12]}"
+    mariadb_server.execute(f"CREATE DATABASE {name}", f"USE {name}", mariadb_schema)
+    yield mariadb_server.url(name)
+    mariadb_server.execute(f"DROP DATABASE {name}")
