@@ -1,0 +1,5 @@
+"""A stand-in for WeChat in development and tests: the same wire, and the pages a phone would show."""
+
+from hub.wechat.sandbox.app import create_sandbox
+
+__all__ = ["create_sandbox"]

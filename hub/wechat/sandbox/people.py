@@ -1,0 +1,53 @@
+"""The people who hold the simulated phone, and the identifiers WeChat would give them."""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One test person: what they show, and what is odd about them."""
+
+    name: str
+    nickname: str
+    has_avatar: bool = True
+    declines: bool = False
+    is_snapshot: bool = False
+    unionid_is_late: bool = False
+
+    @property
+    def picture(self) -> str:
+        """The path of the picture the simulated phone shows, below the sandbox's prefix."""
+        return f"/avatars/{self.name if self.has_avatar else 'nobody'}.svg"
+
+    def openid(self, appid: str) -> str:
+        """Return this person's openid at *appid*; bob's differs from alice's by letter case only."""
+        if self.name == "bob":
+            return "o" + PEOPLE["alice"].openid(appid)[1:].swapcase()
+        return _identifier("openid", appid, self.name)
+
+    @property
+    def unionid(self) -> str:
+        """The identifier shared by all apps of one open-platform account."""
+        return _identifier("unionid", self.name)
+
+
+def _identifier(*parts: str) -> str:
+    digest = hashlib.sha256("\0".join(parts).encode()).digest()
+    return "o" + base64.urlsafe_b64encode(digest).decode()[:27]
+
+
+PEOPLE: Final = {
+    person.name: person
+    for person in (
+        Person("alice", "爱丽丝 Alice"),
+        Person("bob", "Bob"),
+        Person("noavatar", "没有头像", has_avatar=False),
+        Person("emoji", "🦊小狐狸👩‍💻🎉"),
+        Person("decliner", "谢绝先生", declines=True),
+        Person("snapshot", "微信用户", is_snapshot=True),
+        Person("lateunion", "姗姗来迟", unionid_is_late=True),
+    )
+}
