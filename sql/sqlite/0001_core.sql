@@ -19,7 +19,7 @@ CREATE TABLE users (
     role TEXT NOT NULL DEFAULT 'user',
     is_premium BOOLEAN NOT NULL DEFAULT 0 CHECK (is_premium IN (0, 1)),
     is_profile_completed BOOLEAN NOT NULL DEFAULT 0 CHECK (is_profile_completed IN (0, 1)),
-    profile TEXT CHECK (json_valid(profile)),
+    profile TEXT CHECK (profile IS NULL OR json_valid(profile)),
     created_at DATETIME NOT NULL,
     updated_at DATETIME NOT NULL,
     last_login_at DATETIME,
@@ -86,7 +86,7 @@ CREATE TABLE oauth_connections (
     access_token TEXT,
     refresh_token TEXT,
     expires_at DATETIME,
-    profile TEXT CHECK (json_valid(profile)),
+    profile TEXT CHECK (profile IS NULL OR json_valid(profile)),
     created_at DATETIME NOT NULL,
     updated_at DATETIME NOT NULL,
     UNIQUE (provider, provider_user_id),
@@ -115,7 +115,7 @@ CREATE TABLE login_sessions (
     redirect_uri TEXT CHECK (length(redirect_uri) <= 2048),
     state TEXT CHECK (length(state) <= 512),
     scanned_by TEXT CHECK (length(scanned_by) <= 191),
-    provider_profile TEXT CHECK (json_valid(provider_profile)),
+    provider_profile TEXT CHECK (provider_profile IS NULL OR json_valid(provider_profile)),
     code_hash TEXT CHECK (length(code_hash) <= 64),
     ip_address TEXT CHECK (length(ip_address) <= 45),
     user_agent TEXT CHECK (length(user_agent) <= 512),
@@ -149,7 +149,7 @@ CREATE TABLE verification_codes (
     used_at DATETIME,
     expires_at DATETIME NOT NULL,
     ip_address TEXT CHECK (length(ip_address) <= 45),
-    device_info TEXT CHECK (json_valid(device_info)),
+    device_info TEXT CHECK (device_info IS NULL OR json_valid(device_info)),
     created_at DATETIME NOT NULL,
     CONSTRAINT verification_codes_channel_known CHECK (channel IN ('phone', 'email')),
     CONSTRAINT verification_codes_purpose_known CHECK (purpose IN ('register', 'login', 'reset_password', 'bind', 'verify'))
@@ -214,7 +214,7 @@ CREATE TABLE login_logs (
     login_method TEXT NOT NULL,
     login_status TEXT NOT NULL,
     failure_reason TEXT,
-    risk TEXT CHECK (json_valid(risk)),
+    risk TEXT CHECK (risk IS NULL OR json_valid(risk)),
     ip_address TEXT CHECK (length(ip_address) <= 45),
     device_type TEXT CHECK (length(device_type) <= 32),
     device_name TEXT CHECK (length(device_name) <= 128),
@@ -262,7 +262,7 @@ CREATE TABLE admin_log (
     actor TEXT NOT NULL CHECK (length(actor) <= 128),
     action TEXT NOT NULL CHECK (length(action) <= 64),
     target TEXT CHECK (length(target) <= 128),
-    detail TEXT CHECK (json_valid(detail)),
+    detail TEXT CHECK (detail IS NULL OR json_valid(detail)),
     created_at DATETIME NOT NULL
 );
 CREATE INDEX admin_log_by_created_at ON admin_log (created_at);

@@ -20,6 +20,7 @@ from hub.store.migrate import migrate
 
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/usr/local/mysql/bin"])
 _START_SECONDS = 60.0
+_PASSWORD = "p@ss/word %"  # with signs that a URL must encode
 
 
 class MariaDB:
@@ -126,7 +127,7 @@ class MariaDB:
         )
         return [line.split("\t") for line in done.stdout.splitlines()]
 
-    def url(self, database: str, *, user: str = "hub", password: str = "p@ss/word %") -> str:
+    def url(self, database: str, *, user: str = "hub", password: str = _PASSWORD) -> str:
         """Return the DATABASE_URL of *database*."""
         return f"mysql://{user}:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
 
@@ -179,7 +180,7 @@ def _launch(folder: Path, *options: str) -> MariaDB:
     server.install()
     server.start()
     server.execute(
-        "CREATE USER hub@'%' IDENTIFIED BY 'p@ss/word %'",
+        f"CREATE USER hub@'%' IDENTIFIED BY '{_PASSWORD}'",
         "GRANT ALL ON `hub\\_%`.* TO hub@'%'",
     )
     return server
