@@ -7,7 +7,7 @@ import ipaddress
 import socket
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -175,13 +175,13 @@ class Settings(BaseSettings):
         return value
 
     @classmethod
-    def load(cls, env_file: str | None = ".env", **given: object) -> Self:
+    def load(cls, env_file: str | None = ".env", **given: Any) -> Self:
         """Read, check and return the settings; *given* wins over the environment.
 
         Raises SettingsError with every wrong setting, and with every stand-in that this place does not allow.
         """
         try:
-            settings = cls(_env_file=env_file, **given)  # type: ignore[arg-type]  # pydantic checks the values
+            settings = cls(_env_file=env_file, **given)
         except ValidationError as error:
             raise SettingsError(
                 [

@@ -10,7 +10,8 @@ from typing import Any
 import structlog
 
 from hub.accounts.identities import Identity, find_or_create
-from hub.audit.log import LoginLog
+from hub.audit.log import LoginLog, Reason
+from hub.audit.log import Status as LoggedStatus
 from hub.errors import AccountBlocked, AlreadyBound, AlreadyClaimed, AttemptNotFound, GrantRequired, HubError
 from hub.limits.rules import Limit, Limiter
 from hub.qr.attempt import Attempt
@@ -171,12 +172,14 @@ class Phone:
             # Else whoever photographs the screen could keep its owner from ever signing in.
             raise AlreadyClaimed("a second person scanned; burnt too often")
 
-    async def _record(self, attempt: Attempt, status: str, reason: str, device: Device | None = None) -> None:
+    async def _record(
+        self, attempt: Attempt, status: LoggedStatus, reason: Reason, device: Device | None = None
+    ) -> None:
         try:
             await self._log.record(
                 self._attempts.store,
                 user_id=attempt.user_id,
-                account=attempt.scanned_by or "",
+                account=attempt.scanned_by,
                 method="wechat",
                 status=status,
                 reason=reason,

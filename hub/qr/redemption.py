@@ -2,7 +2,8 @@
 
 import hmac
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from prometheus_client import Counter
@@ -16,15 +17,17 @@ from hub.errors import (
     BindingMismatch,
     HubError,
     NotConfirmed,
+    StoreUnavailable,
     WrongState,
 )
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts
 from hub.qr.identifiers import hashed, s256
 from hub.qr.states import Status
-from hub.store.database import Connection
+from hub.store.database import Connection, Store
 from hub.tokens.clients import Client
-from hub.tokens.service import Device, InvalidGrant, Sessions, TokenPair
+from hub.tokens.errors import InvalidGrant
+from hub.tokens.service import Device, Sessions, TokenPair
 
 REDEEMED = Counter("hub_qr_redemptions_total", "Redemptions of confirmed attempts", ["result"])
 
@@ -99,7 +102,9 @@ class Redemption:
         if client is not None and redirect_uri not in client.redirect_uris:
             raise InvalidGrant("the redirect_uri is not this client's")
         try:
-            return await self._redeem(attempt, device)
+            return await self._redeem(attempt, device, client.client_id if client else None)
+        except StoreUnavailable:
+            raise
         except HubError as error:
             raise InvalidGrant(error.slug) from error
 
@@ -121,38 +126,51 @@ class Redemption:
         query = f"{parts.query}&{urlencode(answer)}" if parts.query else urlencode(answer)
         return urlunsplit(parts._replace(query=query))
 
-    async def _redeem(self, attempt: Attempt, device: Device) -> SignedIn:
-        now = self._attempts.store.now()
+    async def _redeem(self, attempt: Attempt, device: Device, client_id: str | None = None) -> SignedIn:
+        store = self._attempts.store
+        now = store.now()
 
         async def work(tx: Connection) -> SignedIn | None:
             if not await tx.changed("qr.redeem", id=attempt.id, redeemed_at=now):
                 return None
             user = await tx.one("qr.user", id=attempt.user_id)
-            blocked = user is None or user["status"] != "active"
-            await self._log.record(
-                tx,
-                user_id=attempt.user_id,
-                account=attempt.scanned_by or "",
-                method="wechat",
-                status="blocked" if blocked else "success",
-                reason="account_blocked" if blocked else None,
-                device=device,
-                now=now,
-            )
-            if user is None or blocked:
-                return SignedIn(_NO_TOKENS, {})
-            await tx.changed("qr.signed_in", id=attempt.user_id, last_login_at=now)
-            return SignedIn(await self._sessions.open(tx, user, device, amr=AMR, now=now), user)
+            if user is None:
+                raise AccountBlocked(f"user {attempt.user_id} is gone")
+            tokens = await self._sessions.open(tx, user, device, amr=AMR, now=now, client_id=client_id)
+            await self._record(tx, attempt, device, now, "success")
+            return SignedIn(tokens, user)
 
-        signed_in = await self._attempts.store.write(work)
+        try:
+            signed_in = await store.write(work)
+        except AccountBlocked:  # all of it was rolled back, so the offence is recorded by itself
+            REDEEMED.labels("blocked").inc()
+            await self._record(store, attempt, device, now, "blocked")
+            raise
         if signed_in is None:
             REDEEMED.labels("refused").inc()
             raise self._refused(await self._attempts.by_id(attempt.id))
-        if signed_in.tokens is _NO_TOKENS:  # raised only now: the offence above is committed
-            REDEEMED.labels("blocked").inc()
-            raise AccountBlocked(f"user {attempt.user_id}")
+        await self._sessions.announce(signed_in.tokens)
         REDEEMED.labels("success").inc()
         return signed_in
+
+    async def _record(
+        self,
+        db: Connection | Store,
+        attempt: Attempt,
+        device: Device,
+        now: datetime,
+        status: Literal["success", "blocked"],
+    ) -> None:
+        await self._log.record(
+            db,
+            user_id=attempt.user_id,
+            account=attempt.scanned_by,
+            method="wechat",
+            status=status,
+            reason="account_blocked" if status == "blocked" else None,
+            device=device,
+            now=now,
+        )
 
     def _refused(self, attempt: Attempt) -> HubError:
         now = self._attempts.store.now()
@@ -164,6 +182,3 @@ class Redemption:
         if attempt.status is Status.EXPIRED or now >= attempt.expires_at:
             return AttemptExpired(what)
         return WrongState(what) if attempt.status is Status.CONFIRMED else NotConfirmed(what)
-
-
-_NO_TOKENS = TokenPair("", "", 0, 0, "")

@@ -64,9 +64,6 @@ SELECT * FROM login_sessions WHERE code_hash = :code_hash;
 -- name: user
 SELECT id, username, nickname, avatar_url, email, role, status, phone FROM users WHERE id = :id;
 
--- name: signed_in
-UPDATE users SET last_login_at = :last_login_at WHERE id = :id;
-
 -- name: begin_callback
 INSERT INTO provider_callbacks (state_hash, code_hash, attempt_id, leased_until, created_at)
 VALUES (:state_hash, :code_hash, :attempt_id, :leased_until, :created_at);

@@ -1,0 +1,205 @@
+"""The application: every part made, joined and routed here, and nowhere else.
+
+Making the application does no I/O; the lifespan opens the database, the broker and the clients.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+
+from hub.accounts.profile import Profiles
+from hub.accounts.routes import AccountRoutes
+from hub.assets import folder
+from hub.audit.log import LoginLog
+from hub.limits.concurrency import OpenStreams
+from hub.limits.guard import Guard
+from hub.limits.memory import MemoryLimiter
+from hub.limits.redis import RedisLimiter
+from hub.limits.rules import Limiter
+from hub.ops.routes import OpsRoutes
+from hub.qr.attempts import Attempts
+from hub.qr.consent import Consent, ConsentState
+from hub.qr.follow import Sweep
+from hub.qr.grants import Grants
+from hub.qr.identifiers import Identifiers
+from hub.qr.pages import QrPages
+from hub.qr.phone import Phone
+from hub.qr.redemption import Redemption
+from hub.qr.request_info import warm
+from hub.qr.routes import QrRoutes
+from hub.qr.sockets import QrSockets
+from hub.qr.states import Lifetimes
+from hub.realtime.broker import Broker
+from hub.realtime.memory import MemoryBroker
+from hub.realtime.redis import RedisBroker
+from hub.settings import SANDBOX_PATH, Settings
+from hub.store.database import Store
+from hub.tokens.claims import AccessTokens
+from hub.tokens.clients import Clients
+from hub.tokens.keys import KeyRing, RefreshKeys, pem_key, secret_key
+from hub.tokens.revocations import Revocations
+from hub.tokens.routes import TokenRoutes
+from hub.tokens.service import Sessions
+from hub.web.context import RequestContext
+from hub.web.cookies import Cookies
+from hub.web.origins import Origins
+from hub.web.pages import Pages
+from hub.web.problems import HANDLERS
+from hub.wechat.client import App, WeChatClient
+from hub.wechat.doors import WebConsent
+from hub.wechat.sandbox.app import create_sandbox
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Return the hub as an ASGI application; `app.state.drain(seconds)` sends its sockets away."""
+    store = Store(settings.database_url, connections=settings.database_connections)
+    broker: Broker = (
+        RedisBroker(settings.redis, settings.redis_key_prefix) if settings.redis else MemoryBroker()
+    )
+    limiter: Limiter = (
+        RedisLimiter(settings.redis, settings.redis_key_prefix, MemoryLimiter())
+        if settings.redis
+        else MemoryLimiter()
+    )
+    limited = settings.hub_limits == "on"
+    guard = Guard(limiter, enabled=limited)
+    streams = OpenStreams(enabled=limited)
+    cookie_keys = settings.secrets("cookie_secret")
+    cookies = Cookies(cookie_keys, secure=settings.base_url.startswith("https:"))
+    origins = Origins(settings.origins)
+    pages = Pages(settings.site_name)
+    grants = Grants(cookies)
+    clients = Clients.load(settings.oauth_clients) if settings.oauth_clients else Clients()
+    login_log = LoginLog()
+
+    revocations = Revocations(store, broker, life=settings.access_ttl + LEEWAY)
+    sessions = Sessions(
+        store,
+        revocations,
+        AccessTokens(
+            _key_ring(settings),
+            issuer=settings.jwt_issuer or settings.base_url,
+            audience=settings.jwt_audience or None,
+            ttl=settings.access_ttl,
+        ),
+        RefreshKeys(settings.secrets("refresh_keys")),
+        login_log,
+        ttl=settings.refresh_ttl,
+        idle_ttl=settings.refresh_idle_ttl,
+        max_sessions=settings.max_sessions,
+        single_per_device_type=settings.single_session_per_device_type,
+    )
+    lives = Lifetimes(
+        pending=settings.wechat_qr_expires_in,
+        whole=settings.wechat_session_expires_in,
+        visible=settings.qr_rotate_seconds,
+    )
+    attempts = Attempts(store, broker, Identifiers(cookie_keys), lives)
+    sweep = Sweep(attempts)
+    phone = Phone(attempts, login_log, limiter, burn=settings.qr_burn_on_second_scan)
+    redemption = Redemption(attempts, sessions, login_log)
+
+    wechat = WeChatClient(
+        settings.wechat_api_url or _wechat(settings, "https://api.weixin.qq.com", settings.loopback_url),
+        settings.wechat_open_url or _wechat(settings, "https://open.weixin.qq.com", settings.base_url),
+    )
+    consent = None
+    if settings.h5_app[0]:
+        door = WebConsent(wechat, App(*settings.h5_app), settings.callback_uri, settings.wechat_scope)
+        consent = Consent(attempts, phone, door, ConsentState(cookie_keys))
+    doors = tuple(dict.fromkeys((settings.default_door, *(["h5"] if consent else []), "app")))
+
+    sockets = QrSockets(
+        attempts=attempts,
+        phone=phone,
+        guard=guard,
+        streams=streams,
+        origins=origins,
+        base_url=settings.base_url,
+    )
+    qr = QrRoutes(
+        attempts=attempts,
+        phone=phone,
+        redemption=redemption,
+        sessions=sessions,
+        guard=guard,
+        streams=streams,
+        cookies=cookies,
+        grants=grants,
+        origins=origins,
+        base_url=settings.base_url,
+        site_name=settings.site_name,
+        doors=doors,
+        redirect_uris=frozenset(settings.redirect_uris),
+        client_redirect_uris=frozenset(uri for client in clients for uri in client.redirect_uris),
+    )
+    qr_pages = QrPages(
+        attempts=attempts,
+        phone=phone,
+        consent=consent,
+        grants=grants,
+        guard=guard,
+        cookies=cookies,
+        pages=pages,
+        site_name=settings.site_name,
+        door=doors[0],
+        phone_url=f"{SANDBOX_PATH}/phone" if settings.sandbox else None,
+        wechat_only=not settings.sandbox,
+    )
+    tokens = TokenRoutes(sessions, clients, redemption.by_code, cookies, origins, guard)
+    routes: list[BaseRoute] = [
+        *qr.routes(),
+        *sockets.routes(),
+        *qr_pages.routes(),
+        *tokens.routes(),
+        *AccountRoutes(sessions, Profiles(store)).routes(),
+        *OpsRoutes(store, broker).routes(),
+        Mount("/static", StaticFiles(directory=folder("static"))),
+    ]
+    if settings.sandbox:
+        apps = {settings.h5_app[0]: settings.h5_app[1]}
+        routes.append(Mount(SANDBOX_PATH, create_sandbox(apps, app_name=settings.site_name)))
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        warm()
+        async with AsyncExitStack() as stack:
+            for part in (store, broker, limiter, wechat, revocations, sweep):
+                await part.start()
+                stack.push_async_callback(part.stop)
+            yield
+
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(RequestContext, hsts=settings.base_url.startswith("https:")),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=sorted(settings.allowed_origins),
+                allow_methods=["GET", "POST", "PATCH", "DELETE"],
+                allow_headers=["authorization", "content-type", "if-none-match", "x-request-id"],
+                expose_headers=["etag", "ratelimit", "ratelimit-policy", "retry-after", "x-request-id"],
+                max_age=600,
+            ),
+        ],
+        exception_handlers=HANDLERS,
+        lifespan=lifespan,
+    )
+    app.state.drain = sockets.drain
+    return app
+
+
+def _key_ring(settings: Settings) -> KeyRing:
+    if settings.jwt_alg == "HS256":
+        return KeyRing([secret_key(settings.jwt_key)])
+    return KeyRing([pem_key(Path(path).read_bytes(), settings.jwt_alg) for path in settings.jwt_keys])
+
+
+def _wechat(settings: Settings, real: str, own: str) -> str:
+    return f"{own}{SANDBOX_PATH}" if settings.sandbox else real

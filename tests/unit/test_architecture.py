@@ -1,0 +1,119 @@
+"""The picture of the house holds: imports point one way, and each library has its room."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+HUB = Path(__file__).parents[2] / "hub"
+
+FLOOR = {"store", "realtime", "limits", "web"}
+ROOT = {"errors", "assets", "__init__"}
+NOUNS = {
+    "accounts": {"tokens"},
+    "audit": set(),
+    "codes": {"audit", "tokens", "accounts"},
+    "ops": set(),
+    "qr": {"accounts", "audit", "tokens", "wechat"},
+    "tokens": set(),
+    "wechat": set(),
+}
+TOP = {
+    "app": FLOOR | set(NOUNS) | ROOT | {"settings"},
+    "cli": {"app", "ops", "server", "settings", "store"} | ROOT,
+    "server": ROOT,
+    "settings": ROOT,
+}
+EDGES = ("web/", "wechat/sandbox/", "app.py")
+EDGE_NAMES = {"routes.py", "sockets.py", "pages.py", "stream.py", "push.py", "grants.py"}
+
+
+def modules() -> list[Path]:
+    """Every module of the package."""
+    return sorted(HUB.rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The dotted names that a module imports, at its top or within."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "hub":
+                yield from (f"hub.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def room(dotted: str) -> str:
+    """The room of `hub.<room>…`."""
+    parts = dotted.split(".")
+    return "__init__" if len(parts) == 1 or parts[1].startswith("__") else parts[1]
+
+
+def allowed(here: str) -> set[str]:
+    """The rooms that room *here* may import from."""
+    if here in TOP:
+        return TOP[here]
+    if here in NOUNS:
+        return NOUNS[here] | FLOOR | ROOT | {here}
+    return FLOOR | ROOT if here in FLOOR else ROOT
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(HUB)))
+def test_arrows_point_one_way(path: Path) -> None:
+    """A module imports only from the rooms below its own."""
+    here = path.relative_to(HUB).parts[0].removesuffix(".py")
+    found = {room(name) for name in imported(path) if name.split(".")[0] == "hub"}
+    assert found - allowed(here) == set()
+
+
+def test_no_cycle() -> None:
+    """The rooms can be put in one order."""
+    graph: dict[str, set[str]] = {}
+    for path in modules():
+        here = path.relative_to(HUB).parts[0].removesuffix(".py")
+        found = {room(name) for name in imported(path) if name.split(".")[0] == "hub"}
+        graph.setdefault(here, set()).update(found - {here})
+    assert list(TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize(
+    ("library", "rooms"),
+    [
+        ("databases", ("store/",)),
+        ("aiomysql", ("store/",)),
+        ("aiosqlite", ("store/",)),
+        ("redis", ("realtime/", "limits/redis.py")),
+        ("jwt", ("tokens/",)),
+        ("itsdangerous", ("web/cookies.py",)),
+        ("pydantic_settings", ("settings.py",)),
+        ("uvicorn", ("server.py",)),
+        ("httpx2", ("wechat/client.py",)),
+    ],
+)
+def test_a_library_has_its_room(library: str, rooms: tuple[str, ...]) -> None:
+    """A library is imported only where the picture puts it."""
+    for path in modules():
+        name = str(path.relative_to(HUB))
+        if not name.startswith(rooms):
+            assert library not in {dotted.split(".")[0] for dotted in imported(path)}, name
+
+
+def test_starlette_stays_at_the_edges() -> None:
+    """Rules and services know nothing of HTTP."""
+    for path in modules():
+        name = str(path.relative_to(HUB))
+        if not name.startswith(EDGES) and path.name not in EDGE_NAMES:
+            assert "starlette" not in {dotted.split(".")[0] for dotted in imported(path)}, name
+
+
+def test_only_settings_reads_the_environment() -> None:
+    """No other module looks into the environment, but for the one name that prometheus_client prescribes."""
+    for path in modules():
+        text = path.read_text("utf-8").replace('"PROMETHEUS_MULTIPROC_DIR" in os.environ', "")
+        if path.name != "settings.py":
+            assert "os.environ" not in text, path
+            assert "getenv" not in text, path
