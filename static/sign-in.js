@@ -1,0 +1,249 @@
+/** The sign-in page: shows the code, follows the attempt, and then the person who has signed in. */
+import { LoginHub } from "./hub-client.js";
+import { knows, showAvatar, showTime, text } from "./page.js";
+
+const hub = new LoginHub();
+const $ = (id) => document.getElementById(id);
+const page = $("sign-in");
+const card = $("signed-in");
+const query = new URLSearchParams(location.search);
+const hosted = query.has("redirect_uri"); // another site's sign-in: its back end redeems, not this page
+
+const STALE_AFTER = 12; // s after its rotation was due, a code is no longer accepted
+const PATIENCE = 3000; // ms without a line before the person is told
+
+let deadline = null; // {end, codeEnd, total} in ms of performance.now(): the wall clock may be wrong
+let shownCode = null;
+let hint = null;
+let startingOver = false;
+let unreachable = false;
+
+function show(status, words) {
+  page.dataset.status = status;
+  for (const part of page.querySelectorAll("[data-when]")) {
+    part.hidden = !part.dataset.when.split(" ").includes(status);
+  }
+  if ($("status").textContent !== words) $("status").textContent = words;
+}
+
+function onSnapshot(snapshot) {
+  const { status, reason, user_info: person } = snapshot;
+  if (["pending", "scanned"].includes(status)) {
+    const now = performance.now();
+    const total = page.dataset.status === status && deadline ? deadline.total : snapshot.expires_in * 1000;
+    deadline = {
+      end: now + snapshot.expires_in * 1000,
+      codeEnd: snapshot.qr_expires_in ? now + snapshot.qr_expires_in * 1000 : Infinity,
+      total: Math.max(total, snapshot.expires_in * 1000),
+    };
+  } else {
+    deadline = null;
+    tellConnection({ live: true, channel: "websocket" });
+  }
+  if (status !== "pending") $("signed-out").hidden = true;
+  if (status === "pending") {
+    showCode();
+    show(status, text("page.sign_in.pending"));
+  } else if (status === "scanned") {
+    showPerson(page, person);
+    show(status, text("page.sign_in.scanned", { nickname: person?.nickname ?? "" }));
+  } else if (status === "confirmed") {
+    show(status, text(hosted ? "page.sign_in.leaving" : "page.sign_in.confirmed"));
+    finish(snapshot);
+  } else if (status === "expired") {
+    show(status, text("page.sign_in.expired"));
+  } else if (startingOver) {
+    renew();
+  } else {
+    const key = `page.sign_in.failed.${reason}`;
+    show("failed", text(knows(key) ? key : "page.sign_in.failed.unknown"));
+  }
+  tick();
+}
+
+/** Load the new picture beside the old one and swap them when it can be painted. */
+async function showCode() {
+  const { qr_url: url, authorize_url: away, qr_content: content } = hub.attempt;
+  const link = $("window");
+  link.hidden = !away;
+  if (away) {
+    link.href = away;
+    return;
+  }
+  const phone = $("phone");
+  if (phone) phone.href = `${phone.dataset.phone}?scan=${encodeURIComponent(content)}`;
+  if (shownCode === url) return;
+  shownCode = url;
+  const former = $("code");
+  const next = former.cloneNode();
+  next.hidden = false;
+  for (let tries = 0; shownCode === url && tries < 3; tries += 1) {
+    try {
+      next.src = url;
+      await next.decode();
+      if (shownCode === url) $("code").replaceWith(next);
+      return;
+    } catch {
+      next.removeAttribute("src");
+      await new Promise((again) => setTimeout(again, 1000));
+    }
+  }
+  if (shownCode === url) unavailable(text("page.sign_in.unreachable"));
+}
+
+function showPerson(where, person) {
+  showAvatar(where.querySelector(".avatar"), person?.avatar_url);
+  for (const name of where.querySelectorAll("[data-nickname]")) name.textContent = person?.nickname ?? "";
+}
+
+/** Once a second: the ring, the time left, and what the server would say if it could be heard. */
+function tick() {
+  if (!deadline) return;
+  const now = performance.now();
+  const left = Math.max(0, deadline.end - now);
+  $("ring").style.strokeDashoffset = 100 * (1 - left / deadline.total);
+  const seconds = Math.ceil(left / 1000);
+  const time = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+  $("time-left").textContent = text("page.sign_in.time_left", { time });
+  page.toggleAttribute("data-stale", now > deadline.codeEnd + STALE_AFTER * 1000);
+  if (now > deadline.end + 5000) {
+    deadline = null;
+    show("expired", text("page.sign_in.expired"));
+  }
+}
+
+/** A short break is nobody's business; a longer one is said quietly. */
+function tellConnection({ live, channel, ended }) {
+  clearTimeout(hint);
+  const say = (words) => {
+    $("connection").textContent = words;
+  };
+  if (ended) unavailable(text("page.sign_in.expired"));
+  else if (!live) hint = setTimeout(() => say(text("page.sign_in.offline")), PATIENCE);
+  else say(channel === "websocket" ? "" : text("page.sign_in.fallback"));
+}
+
+function unavailable(words) {
+  deadline = null;
+  show("unavailable", words);
+}
+
+async function begin(how) {
+  shownCode = null;
+  $("code").hidden = true; // the former one is dead
+  unreachable = false;
+  show("starting", text("page.sign_in.starting"));
+  try {
+    await how();
+  } catch (problem) {
+    unreachable = problem.status === 0;
+    unavailable(problem.message || text("page.sign_in.unreachable"));
+  } finally {
+    startingOver = false;
+  }
+}
+
+const start = () => begin(async () => {
+  await hub.start({
+    door: page.dataset.door,
+    redirectUri: query.get("redirect_uri") ?? undefined,
+    state: query.get("state") ?? undefined,
+    codeChallenge: query.get("code_challenge") ?? undefined,
+    codeChallengeMethod: query.get("code_challenge_method") ?? undefined,
+  });
+  hub.watch(onSnapshot, tellConnection);
+});
+
+const renew = () => (hub.attempt ? begin(() => hub.renew()) : start());
+
+async function finish({ user_info: person }) {
+  try {
+    if (hosted) {
+      location.replace(await hub.redirectUrl());
+      return;
+    }
+    await hub.redeem({ tokenDelivery: "cookie" });
+    await showSignedIn(person);
+  } catch (problem) {
+    unavailable(problem.message || text("page.sign_in.unreachable"));
+  }
+}
+
+async function showSignedIn(person) {
+  let profile = null;
+  try {
+    profile = await hub.profile();
+  } catch (problem) {
+    if (!hub.session) throw problem;
+  }
+  showPerson(card, profile ?? person);
+  const names = (profile?.login_methods ?? ["wechat"]).map(methodName);
+  $("methods").textContent = new Intl.ListFormat(document.documentElement.lang, { type: "conjunction" }).format(names);
+  showTime($("since"), profile?.last_login_at ?? new Date().toISOString());
+  $("trouble").hidden = true;
+  page.hidden = true;
+  card.hidden = false;
+  $("signed-in-title").focus();
+}
+
+function methodName(name) {
+  const key = `page.method.${name}`;
+  return knows(key) ? text(key) : name;
+}
+
+async function signOut() {
+  $("sign-out").disabled = true;
+  try {
+    await hub.signOut();
+    showSignedOut();
+  } catch (problem) {
+    $("trouble").textContent = problem.message || text("page.sign_in.unreachable");
+    $("trouble").hidden = false;
+  } finally {
+    $("sign-out").disabled = false;
+  }
+}
+
+function showSignedOut() {
+  card.hidden = true;
+  page.hidden = false;
+  $("signed-out").textContent = text("page.sign_in.signed_out");
+  $("signed-out").hidden = false;
+  start();
+}
+
+for (const button of page.querySelectorAll("[data-renew]")) {
+  button.addEventListener("click", () => {
+    $("status").focus(); // the button goes, and must not take the focus with it
+    renew();
+  });
+}
+$("start-over").addEventListener("click", () => {
+  $("status").focus();
+  startingOver = hub.cancel();
+  if (!startingOver) start();
+});
+$("sign-out").addEventListener("click", signOut);
+$("phone")?.addEventListener("click", (event) => {
+  if (window.open(event.currentTarget.href, "hub-phone", "popup,width=390,height=844")) event.preventDefault();
+});
+for (const link of document.querySelectorAll(".languages a")) {
+  query.set("lang", link.lang); // keep a hosted sign-in's parameters
+  link.href = `?${query}`;
+}
+hub.onSignedOut = () => {
+  if (!card.hidden) showSignedOut();
+};
+addEventListener("online", () => {
+  if (unreachable) renew();
+});
+setInterval(tick, 1000);
+
+if (hub.remembered && !hosted) {
+  try {
+    await hub.refresh();
+    await showSignedIn();
+  } catch {
+    start();
+  }
+} else start();

@@ -1,0 +1,84 @@
+"""Every page in every variant, rendered as the hub renders it, for tests that read the pages."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from starlette.requests import Request
+
+from hub.errors import kinds
+from hub.qr.states import TABLE
+from hub.web.language import LANGUAGES
+from hub.web.pages import Pages
+
+OUTCOMES = (
+    "account_blocked",
+    "already_bound",
+    "already_claimed",
+    "cancelled",
+    "confirmed",
+    "declined",
+    "expired",
+    "failed",
+    "neutral",
+    "not_found",
+    "open_in_app",
+    "open_in_wechat",
+    "provider_away",
+    "provider_denied",
+    "reported",
+    "snapshot_user",
+)
+DOORS = ("h5", "official_account", "open_platform", "mini_program", "app")
+REASONS = sorted({move.reason for events in TABLE.values() for move in events.values() if move.reason})
+
+_SIGN_IN = {
+    "site": "Example",
+    "browser": "Chrome",
+    "os": None,
+    "ip": "203.0.113.7",
+    "city": None,
+    "requested_at": "2026-01-05T08:00:00+00:00",
+}
+_PAGES = Pages("Example")
+_NASTY = '"><script>alert(1)</script>'
+
+
+class Page(NamedTuple):
+    """One rendered page."""
+
+    name: str
+    language: str
+    html: str
+
+
+def pages() -> Iterator[Page]:
+    """Yield every page, in each language and variant; what people type in is hostile."""
+    for language in LANGUAGES:
+        for name, context in _variants():
+            request = Request({"type": "http", "query_string": f"lang={language}".encode(), "headers": []})
+            html = bytes(_PAGES.render(request, name, **context).body).decode()
+            yield Page(name, language, html)
+
+
+def _variants() -> Iterator[tuple[str, dict[str, Any]]]:
+    for door in DOORS:
+        for phone_url in (None, "/sandbox/phone"):
+            yield "sign_in.html", {"door": door, "phone_url": phone_url}
+    for mismatch in (False, True):
+        for purpose in ("login", "bind"):
+            yield (
+                "confirm.html",
+                {
+                    "session_id": "s" * 43,
+                    "csrf_token": "c",
+                    "person": {"nickname": _NASTY, "avatar_url": _NASTY if mismatch else None},
+                    "sign_in": {**_SIGN_IN, "mismatch": mismatch},
+                    "expires_in": 120,
+                    "purpose": purpose,
+                    "account_name": _NASTY,
+                },
+            )
+    for outcome in OUTCOMES:
+        yield "outcome.html", {"outcome": outcome}
+    for slug, kind in kinds().items():
+        yield "problem.html", {"slug": slug, "error_status": kind.status}
