@@ -43,7 +43,6 @@ from hub.store.database import Store
 from hub.tokens.claims import AccessTokens
 from hub.tokens.clients import Clients
 from hub.tokens.keys import KeyRing, RefreshKeys, pem_key, secret_key
-from hub.tokens.revocations import Revocations
 from hub.tokens.routes import TokenRoutes
 from hub.tokens.service import Sessions
 from hub.web.context import RequestContext
@@ -75,13 +74,12 @@ def create_app(settings: Settings) -> Starlette:
     origins = Origins(settings.origins)
     pages = Pages(settings.site_name)
     grants = Grants(cookies)
-    clients = Clients.load(settings.oauth_clients) if settings.oauth_clients else Clients()
+    clients = Clients.load(settings.oauth_clients)
     login_log = LoginLog()
 
-    revocations = Revocations(store, broker, life=settings.access_ttl + LEEWAY)
     sessions = Sessions(
         store,
-        revocations,
+        broker,
         AccessTokens(
             _key_ring(settings),
             issuer=settings.jwt_issuer or settings.base_url,
@@ -90,10 +88,10 @@ def create_app(settings: Settings) -> Starlette:
         ),
         RefreshKeys(settings.secrets("refresh_keys")),
         login_log,
-        ttl=settings.refresh_ttl,
+        absolute_ttl=settings.refresh_ttl,
         idle_ttl=settings.refresh_idle_ttl,
-        max_sessions=settings.max_sessions,
-        single_per_device_type=settings.single_session_per_device_type,
+        cap=settings.max_sessions,
+        single_per_type=settings.single_session_per_device_type,
     )
     lives = Lifetimes(
         pending=settings.wechat_qr_expires_in,
@@ -128,6 +126,7 @@ def create_app(settings: Settings) -> Starlette:
         phone=phone,
         redemption=redemption,
         sessions=sessions,
+        clients=clients,
         guard=guard,
         streams=streams,
         cookies=cookies,
@@ -137,7 +136,6 @@ def create_app(settings: Settings) -> Starlette:
         site_name=settings.site_name,
         doors=doors,
         redirect_uris=frozenset(settings.redirect_uris),
-        client_redirect_uris=frozenset(uri for client in clients for uri in client.redirect_uris),
     )
     qr_pages = QrPages(
         attempts=attempts,
@@ -170,7 +168,7 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         warm()
         async with AsyncExitStack() as stack:
-            for part in (store, broker, limiter, wechat, revocations, sweep):
+            for part in (store, broker, limiter, wechat, sessions, sweep):
                 await part.start()
                 stack.push_async_callback(part.stop)
             yield

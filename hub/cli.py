@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -49,7 +50,7 @@ def migrate_command() -> None:
     click.echo("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
 
 
-def _settings(**given: object) -> Settings:
+def _settings(**given: Any) -> Settings:
     try:
         settings = Settings.load(**given)
     except SettingsError as error:

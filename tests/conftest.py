@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from hub.store import database
 from hub.store.database import Store
 from hub.store.migrate import migrate
 
-pytest_plugins = ["tests.servers.mariadb", "tests.servers.redis"]
+pytest_plugins = ["tests.servers.mariadb", "tests.servers.redis", "tests.servers.hub"]
 
 
 @pytest.fixture
@@ -33,3 +34,15 @@ async def store(database_url: str) -> AsyncIterator[Store]:
     await store.start()
     yield store
     await store.stop()
+
+
+@pytest.fixture
+def probe_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let stores that start in this test load the statements of `tests/sql/queries`."""
+    monkeypatch.setattr(database, "folder", Path(__file__).parent.joinpath)
+
+
+@pytest.fixture
+async def probe(probe_queries: None, store: Store) -> Store:
+    """A started store with the statements of `tests/sql/queries/probe.sql`, on each engine in turn."""
+    return store

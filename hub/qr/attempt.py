@@ -130,12 +130,15 @@ class Snapshot:
             "seq": self.seq,
             "status": self.status,
             "reason": self.reason,
-            "expires_in": _left(self.expires_at, now),
+            "expires_in": 0 if self.status in _OVER else _left(self.expires_at, now),
             "qr_code": code,
             "qr_url": image_url(base_url, code) if code else None,
             "qr_expires_in": _left(self.qr_expires_at, now) if code else None,
             "user_info": self.user_info,
         }
+
+
+_OVER = (Status.EXPIRED, Status.FAILED)
 
 
 def channel(key: str) -> str:

@@ -23,6 +23,7 @@ from hub.qr.phone import Answer, Phone
 from hub.qr.redemption import Redemption, challenge_binding, cookie_binding
 from hub.qr.request_info import request_info
 from hub.qr.states import Status
+from hub.tokens.clients import Clients
 from hub.tokens.service import Device, Sessions
 from hub.web.answers import dump, success
 from hub.web.cookies import REFRESH, Cookies
@@ -88,6 +89,7 @@ class QrRoutes:
         phone: Phone,
         redemption: Redemption,
         sessions: Sessions,
+        clients: Clients,
         guard: Guard,
         streams: OpenStreams,
         cookies: Cookies,
@@ -97,12 +99,12 @@ class QrRoutes:
         site_name: str,
         doors: tuple[str, ...],
         redirect_uris: frozenset[str],
-        client_redirect_uris: frozenset[str],
     ) -> None:
         self._attempts = attempts
         self._phone = phone
         self._redemption = redemption
         self._sessions = sessions
+        self._clients = clients
         self._guard = guard
         self._streams = streams
         self._cookies = cookies
@@ -112,7 +114,6 @@ class QrRoutes:
         self._site_name = site_name
         self._doors = doors
         self._redirect_uris = redirect_uris
-        self._client_redirect_uris = client_redirect_uris
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
@@ -252,7 +253,7 @@ class QrRoutes:
             raise InvalidRequest([FieldError("door", "this door is not configured")])
         if asked.redirect_uri is None:
             return
-        if asked.redirect_uri in self._client_redirect_uris:
+        if self._clients.owns(asked.redirect_uri):
             return
         if asked.redirect_uri not in self._redirect_uris:
             raise InvalidRequest([FieldError("redirect_uri", "not in the allow list")])

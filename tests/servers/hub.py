@@ -1,0 +1,130 @@
+"""Real hub processes, started by the console script on free ports, and the fixtures that hand them out."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.redis import free_port
+
+START_LIMIT = 30.0
+SECRET = "test-secret-" * 4
+
+
+class HubProcess:
+    """One `hub serve`. *env* are its settings; its log is kept in a file."""
+
+    def __init__(self, folder: Path, **env: str) -> None:
+        self.port = free_port()
+        self.log_file = folder / f"hub-{self.port}.log"
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "PORT": str(self.port),
+            "DATABASE_URL": f"sqlite:///{folder / 'hub.db'}",
+            "JWT_SECRET": f"jwt-{SECRET}",
+            "COOKIE_SECRET": f"cookie-{SECRET}",
+            "REFRESH_KEYS": f"refresh-{SECRET}",
+            "HUB_LIMITS": "off",
+            "PYTHONWARNINGS": "error,ignore::DeprecationWarning",
+            **{name: os.environ[name] for name in ("COVERAGE_PROCESS_START",) if name in os.environ},
+            **env,
+        }
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "HubProcess":
+        """Start it, and return once it is ready."""
+        command = [str(Path(sys.executable).with_name("hub")), "serve"]
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, env=self._env, cwd=self._folder, stdout=log, stderr=subprocess.STDOUT
+            )
+        deadline = time.monotonic() + START_LIMIT
+        while not self._ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(self.log()[-3000:])
+            time.sleep(0.02)
+        return self
+
+    def _ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=1) as answer:  # noqa: S310 - our own
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def log(self) -> str:
+        """All that the process has written so far."""
+        return self.log_file.read_text("utf-8", "replace")
+
+    def terminate(self) -> None:
+        """Send SIGTERM and do not wait."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float = 25) -> int:
+        """Wait for the end and return the exit code."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+
+    def stop(self) -> None:
+        """End it by SIGTERM, by SIGKILL if it does not go."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self.terminate()
+        try:
+            self.wait()
+        except subprocess.TimeoutExpired:
+            self.kill()
+            pytest.fail(f"the hub did not end on SIGTERM:\n{self.log()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def hub_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    """One hub in the embedded default, shared by the session; limits are off."""
+    process = HubProcess(tmp_path_factory.mktemp("hub"), ALLOWED_ORIGINS="https://shop.example.com").start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def hub_env(mariadb_url: str, redis_url: str, redis_prefix: str) -> dict[str, str]:
+    """The settings of a hub on a fresh MariaDB database and a Redis prefix of its own."""
+    return {"DATABASE_URL": mariadb_url, "REDIS_URL": redis_url, "REDIS_KEY_PREFIX": redis_prefix}
+
+
+@pytest.fixture
+def hub_on_servers(tmp_path: Path, hub_env: dict[str, str]) -> Iterator[HubProcess]:
+    """One hub on MariaDB and Redis."""
+    process = HubProcess(tmp_path, **hub_env).start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture(params=["embedded", "servers"])
+def hub(request: pytest.FixtureRequest) -> HubProcess:
+    """A hub on each pair of back ends in turn."""
+    name = "hub_on_sqlite" if request.param == "embedded" else "hub_on_servers"
+    process: HubProcess = request.getfixturevalue(name)
+    return process
