@@ -6,7 +6,6 @@ by the caller. Services change state by one conditional UPDATE, first in its tra
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -67,6 +66,23 @@ async def connect(location: Location, *, writes: bool = True) -> Link:
     return await mysql.MySQLLink.of(raw, release)
 
 
+async def _commit(link: Link) -> None:
+    try:
+        await link.commit()
+    except LinkLost as error:
+        # It may have been committed; to run the unit again could do everything twice.
+        raise Refused(f"outcome unknown: {error}") from error
+
+
+async def _roll_back(link: Link) -> None:
+    """Leave no transaction open: where the rollback fails, the connection goes, and the server rolls back."""
+    if link.alive:
+        try:
+            await link.rollback()
+        except (LinkLost, Contended, Refused, QueryFailed):
+            await link.abandon()
+
+
 class Connection:
     """What a unit of work may do, for as long as it runs: one statement after another, never two at once."""
 
@@ -86,7 +102,7 @@ class Connection:
 
     async def all(self, query: str, /, **values: object) -> list[Row]:
         """Return every row."""
-        bound = self._queries[query].bind(values)
+        bound = self._queries.reading(query, values)
         return await self._exclusively(lambda link: link.fetch(bound))
 
     async def changed(self, query: str, /, **values: object) -> int:
@@ -103,7 +119,7 @@ class Connection:
     async def _execute(self, query: str, values: dict[str, object]) -> Outcome:
         if not self._writes:
             raise RuntimeError(f"{query}: a unit that reads cannot write")
-        bound = self._queries[query].bind(values)
+        bound = self._queries.writing(query, values)
         return await self._exclusively(lambda link: link.execute(bound))
 
     async def _exclusively(self, act: Callable[[Link], Awaitable[T]]) -> T:
@@ -201,16 +217,10 @@ class Store:
                     result = await work(connection)
                 finally:
                     connection.end()
+                await _commit(link)
             except Exception:
-                if link.alive:
-                    with contextlib.suppress(LinkLost):
-                        await link.rollback()
+                await _roll_back(link)
                 raise
-            try:
-                await link.commit()
-            except LinkLost as error:
-                # It may have been committed; to run it again could do everything twice.
-                raise Refused(f"outcome unknown: {error}") from error
             return result
 
         return await self._writing.submit(transaction, repeatable=True)
@@ -234,7 +244,7 @@ class Store:
 
     async def all(self, query: str, /, **values: object) -> list[Row]:
         """Run one SELECT and return its rows."""
-        bound = self._queries[query].bind(values)
+        bound = self._queries.reading(query, values)
         return await self._reading.submit(lambda link: link.fetch(bound), repeatable=True)
 
     async def changed(self, query: str, /, **values: object) -> int:
@@ -250,7 +260,7 @@ class Store:
         await self._reading.submit(lambda link: link.ping(), repeatable=True)
 
     async def _execute(self, query: str, values: dict[str, object]) -> Outcome:
-        bound = self._queries[query].bind(values)
+        bound = self._queries.writing(query, values)
         # A lost connection leaves it open whether this one was committed.
         return await self._writing.submit(lambda link: link.execute(bound), repeatable=False)
 

@@ -92,6 +92,8 @@ class MySQLLink:
         self._raw = raw
         self._release = release
         self._cursor = cursor
+        self._begins = False
+        self._released = False
 
     @classmethod
     async def of(cls, raw: Any, release: Callable[[], Awaitable[None]]) -> "MySQLLink":
@@ -105,34 +107,28 @@ class MySQLLink:
         return not (raw.closed or raw._reader.at_eof() or raw._reader.exception())
 
     async def fetch(self, bound: Bound) -> list[Row]:
-        cursor = self._cursor
-        try:
-            await cursor.execute(bound.sql.encode())
-        except ERRORS as error:
-            self._fail(error, bound.name)
-        if cursor.description is None:
-            raise QueryFailed(f"{bound.name}: answers no rows")
+        cursor = await self._send(bound)
         columns = [column[0] for column in cursor.description]
         return [dict(zip(columns, row, strict=True)) for row in await cursor.fetchall()]
 
     async def execute(self, bound: Bound) -> Outcome:
-        cursor = self._cursor
-        try:
-            await cursor.execute(bound.sql.encode())
-        except ERRORS as error:
-            self._fail(error, bound.name)
-        if cursor.description is not None:
-            raise QueryFailed(f"{bound.name}: answers rows, and changes none")
+        cursor = await self._send(bound)
         return Outcome(cursor.rowcount, cursor.lastrowid)
 
     async def begin(self) -> None:
-        await self._command(self._raw.begin, "BEGIN")
+        self._begins = True  # BEGIN travels with the first statement
 
     async def commit(self) -> None:
-        await self._command(self._raw.commit, "COMMIT")
+        if self._begins:
+            self._begins = False
+        else:
+            await self._command(self._raw.commit, "COMMIT")
 
     async def rollback(self) -> None:
-        await self._command(self._raw.rollback, "ROLLBACK")
+        if self._begins:
+            self._begins = False
+        else:
+            await self._command(self._raw.rollback, "ROLLBACK")
 
     async def ping(self) -> None:
         await self._command(lambda: self._raw.ping(reconnect=False), "ping")
@@ -147,7 +143,22 @@ class MySQLLink:
 
     async def abandon(self) -> None:
         self._raw.close()
-        await self._release()
+        if not self._released:
+            self._released = True
+            await self._release()
+
+    async def _send(self, bound: Bound) -> Any:
+        cursor, sql = self._cursor, bound.sql.encode()
+        try:
+            if self._begins:
+                self._begins = False
+                await cursor.execute(b"BEGIN;" + sql)
+                await cursor.nextset()
+            else:
+                await cursor.execute(sql)
+        except ERRORS as error:
+            self._fail(error, bound.name)
+        return cursor
 
     async def _command(self, send: Callable[[], Awaitable[None]], name: str) -> None:
         try:

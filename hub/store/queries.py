@@ -38,7 +38,7 @@ class Bound(NamedTuple):
 class Statement:
     """One named query of one dialect; `bind` is the hot path and does no parsing."""
 
-    __slots__ = ("_encode", "_inline", "_names", "_parts", "_sql", "_wanted", "name")
+    __slots__ = ("_encode", "_inline", "_names", "_parts", "_sql", "_wanted", "name", "reads")
 
     def __init__(self, name: str, sql: str, engine: Engine) -> None:
         self.name = name
@@ -46,6 +46,7 @@ class Statement:
         self._encode: Mapping[type, Callable[..., object]] = _LITERALS if self._inline else _NATIVE
         self._parts, self._names = _parse(name, sql)
         self._wanted = frozenset(self._names)
+        self.reads = self._parts[0].split(None, 1)[0].upper() in ("SELECT", "WITH")
         if self._inline:
             self._sql = "%s".join(part.replace("%", "%%") for part in self._parts)
         else:
@@ -126,6 +127,20 @@ class Queries:
             return self._statements[name]
         except KeyError:
             raise KeyError(f"there is no query {name}") from None
+
+    def reading(self, name: str, values: Mapping[str, object]) -> Bound:
+        """Bind a SELECT. Raises TypeError for a statement that is none."""
+        statement = self[name]
+        if not statement.reads:
+            raise TypeError(f"{name} answers no rows")
+        return statement.bind(values)
+
+    def writing(self, name: str, values: Mapping[str, object]) -> Bound:
+        """Bind an INSERT, UPDATE or DELETE. Raises TypeError for a SELECT."""
+        statement = self[name]
+        if statement.reads:
+            raise TypeError(f"{name} changes nothing")
+        return statement.bind(values)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._statements)

@@ -4,6 +4,7 @@ Each statement outside `begin` commits by itself, and each costs one hop to the 
 """
 
 import asyncio
+import contextlib
 import sqlite3
 from typing import Any, NoReturn
 
@@ -71,9 +72,6 @@ class SQLiteLink:
             cursor = await self._raw.execute(bound.sql, bound.values)
         except ERRORS as error:
             self._fail(error, bound.name)
-        if cursor.description is not None:
-            await cursor.close()
-            raise QueryFailed(f"{bound.name}: answers rows, and changes none")
         # lastrowid keeps the id of an earlier INSERT when this one was ignored.
         return Outcome(cursor.rowcount, cursor.lastrowid if cursor.rowcount else 0)
 
@@ -93,18 +91,20 @@ class SQLiteLink:
         await self._command("SELECT 1")
 
     async def close(self) -> None:
-        self.alive = False
-        await self._raw.close()
-
-    async def abandon(self) -> None:
         if self.alive:
             self.alive = False
+            await self._raw.close()
+
+    async def abandon(self) -> None:
+        if not self.alive:
+            return
+        self.alive = False
+        with contextlib.suppress(ValueError):  # it is closed
             await self._raw.interrupt()
         closed = self._raw.stop()
         if closed is not None:
-            await asyncio.wait(
-                [closed], timeout=1
-            )  # an interrupted statement ends at once, a stuck disk may not
+            # An interrupted statement ends at once; a stuck disk may not.
+            await asyncio.wait([closed], timeout=1)
 
     async def _command(self, sql: str) -> None:
         try:
