@@ -22,7 +22,7 @@ TYPE = "at+jwt"
 LEEWAY = 5  # seconds: the nodes share the database's clock, so only the way between them is left
 JITTER = 0.05  # of the life, taken off: tokens handed out together do not all end together
 MAX_LENGTH = 4096  # characters; longer ones are refused unread
-_CHALLENGE = {"www-authenticate": 'Bearer error="invalid_token"'}  # RFC 6750 section 3.1
+CHALLENGE = {"www-authenticate": 'Bearer error="invalid_token"'}  # RFC 6750 section 3.1
 # An instance of its own, so that `none` is not even registered.
 _JWS = jwt.PyJWS(algorithms=["HS256", "EdDSA", "ES256", "RS256"])
 
@@ -71,9 +71,11 @@ class AccessTokens:
         amr: Sequence[str],
         auth_time: datetime,
         now: datetime,
+        until: datetime,
     ) -> tuple[str, int]:
-        """Return a signed token and its life in seconds, which is *ttl* less up to five per cent."""
+        """Return a signed token and its life in seconds: *ttl* less up to five per cent, at most *until*."""
         life = self.ttl - secrets.randbelow(int(self.ttl * JITTER) + 1)
+        life = min(life, int((until - now).total_seconds()))
         issued = int(now.timestamp())
         claims = Claims(
             iss=self._issuer,
@@ -102,9 +104,13 @@ class AccessTokens:
             return self._verify(token, now.timestamp())
         except ValidationError:
             # The library's text would quote the claims.
-            raise Unauthorized("access token: wrong claims", headers=_CHALLENGE) from None
+            raise Unauthorized("access token: wrong claims", headers=CHALLENGE) from None
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
-            raise Unauthorized(f"access token: {error}", headers=_CHALLENGE) from None
+            raise Unauthorized(f"access token: {error}", headers=CHALLENGE) from None
+
+    def jwks(self) -> dict[str, list[dict[str, str]]]:
+        """Return the JWK Set (RFC 7517) of the ring's public keys; a secret has none."""
+        return self._keys.jwks()
 
     def _verify(self, token: str, now: float) -> Claims:
         if len(token) > MAX_LENGTH:

@@ -16,6 +16,7 @@ from hub.tokens.keys import Algorithm, KeyRing, pem_key, secret_key
 from tests.unit.key_files import OTHER_SECRET, PRIVATE, SECRET, private_pem, public_pem
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+END = NOW + timedelta(days=30)
 ISSUER = "https://hub.example"
 RINGS: dict[Algorithm, KeyRing] = {
     "HS256": KeyRing([secret_key(SECRET)]),
@@ -27,9 +28,16 @@ TOKENS = AccessTokens(RINGS["HS256"], issuer=ISSUER)
 def issue(tokens: AccessTokens, now: datetime = NOW, email: str | None = "li@example.cn") -> str:
     """Issue the token that these tests are about."""
     token, _ = tokens.issue(
-        user_id=42, sid="the-sid", role="user", email=email, amr=["wechat"], auth_time=now, now=now
+        user_id=42, sid="the-sid", role="user", email=email, amr=["wechat"], auth_time=now, now=now, until=END
     )
     return token
+
+
+def issue_until(until: datetime) -> tuple[str, int]:
+    """Issue a token of a session that ends at *until*; with its life."""
+    return TOKENS.issue(
+        user_id=1, sid="s", role="user", email=None, amr=[], auth_time=NOW, now=NOW, until=until
+    )
 
 
 def payload(**changes: Any) -> dict[str, Any]:
@@ -81,10 +89,7 @@ def test_header_and_claims_on_the_wire() -> None:
 
 def test_life_is_jittered_downwards() -> None:
     """Lives differ, none is over the limit, and none is more than five per cent under it."""
-    lives = {
-        TOKENS.issue(user_id=1, sid="s", role="user", email=None, amr=[], auth_time=NOW, now=NOW)[1]
-        for _ in range(200)
-    }
+    lives = {issue_until(END)[1] for _ in range(200)}
     assert len(lives) > 1
     assert max(lives) <= 7200
     assert min(lives) >= 6840
@@ -92,9 +97,16 @@ def test_life_is_jittered_downwards() -> None:
 
 def test_ttl_is_told_as_signed() -> None:
     """The life in the answer is the one in the token."""
-    token, life = TOKENS.issue(user_id=1, sid="s", role="user", email=None, amr=[], auth_time=NOW, now=NOW)
+    token, life = issue_until(END)
     claims = TOKENS.verify(token, NOW)
     assert claims.exp - claims.iat == life
+
+
+def test_access_token_ends_with_its_session() -> None:
+    """No access token outlives the session it belongs to."""
+    until = NOW + timedelta(seconds=90, milliseconds=999)
+    assert issue_until(until)[1] == 90
+    assert TOKENS.verify(issue_until(until)[0], NOW).exp == int(NOW.timestamp()) + 90
 
 
 def test_every_key_of_the_ring_verifies() -> None:

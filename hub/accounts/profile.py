@@ -1,0 +1,86 @@
+"""The profile answer: what an account tells its own person, flat, as existing clients read it."""
+
+from datetime import datetime
+from typing import Any
+
+from hub.errors import Unauthorized
+from hub.store.database import Row, Store
+
+STATUS_NUMBERS = {"inactive": 0, "active": 1, "pending": 2, "banned": 3}
+
+
+class Profiles:
+    """Reads profiles."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def read(self, user_id: int) -> dict[str, Any]:
+        """Return the profile of an account. Raises Unauthorized when it is no more."""
+        row = await self._store.one("accounts.profile", id=user_id)
+        if row is None:
+            raise Unauthorized(f"user {user_id} is no more")
+        return answer(row)
+
+
+def answer(row: Row) -> dict[str, Any]:
+    """Return the members for a row of `accounts.profile`: times in ISO 8601 and UTC, status as a number.
+
+    `phone` is text in any case, for clients read its length; whatever else is not known is null.
+    """
+    return {
+        "id": row["id"],
+        "phone": row["phone"] or "",
+        "country_code": row["country_code"],
+        "email": row["email"],
+        "username": row["username"],
+        "nickname": row["nickname"],
+        "avatar_url": row["avatar_url"],
+        "avatar": row["avatar_url"],
+        "bio": row["bio"],
+        "gender": row["gender"],
+        "birth_date": row["birth_date"],
+        "status": STATUS_NUMBERS[row["status"]],
+        "role": row["role"],
+        "is_active": row["status"] == "active",
+        "is_phone_verified": bool(row["is_phone_verified"]),
+        "email_verified": bool(row["email_verified"]),
+        "is_premium": bool(row["is_premium"]),
+        "is_profile_completed": bool(row["is_profile_completed"]),
+        "login_type": row["login_type"] or ("phone" if row["phone"] else "email"),
+        "login_methods": _methods(row),
+        "wechat_info": _wechat(row),
+        "created_at": _moment(row["created_at"]),
+        "updated_at": _moment(row["updated_at"]),
+        "last_login_at": _moment(row["last_login_at"]),
+    }
+
+
+def _methods(row: Row) -> list[str]:
+    ways = {
+        "phone": row["phone"],
+        "wechat": row["wechat_user_id"],
+        "email": row["email"],
+        "password": row["has_password"],
+    }
+    return [name for name, given in ways.items() if given]
+
+
+def _wechat(row: Row) -> dict[str, Any] | None:
+    if row["wechat_user_id"] is None:
+        return None
+    return {
+        "wechat_user_id": row["wechat_user_id"],
+        "openid": row["openid"],
+        "nickname": row["wechat_nickname"],
+        "avatar_url": row["wechat_avatar_url"],
+        "gender": row["wechat_gender"],
+        "country": row["country"],
+        "province": row["province"],
+        "city": row["city"],
+        "bind_at": _moment(row["bind_at"]),
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

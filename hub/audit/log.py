@@ -1,0 +1,78 @@
+"""The login log: one row for every try to sign in, good or bad."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, Protocol
+
+from hub.store.database import Connection, Store
+
+Method = Literal[
+    "sms_code", "email_code", "password", "one_click", "wechat", "qq", "apple", "google", "github", "refresh"
+]
+Status = Literal["success", "failed", "blocked"]
+Reason = Literal[
+    "invalid_code",
+    "expired_code",
+    "account_blocked",
+    "rate_limit",
+    "network_error",
+    "declined",
+    "reuse_detected",
+    "unknown",
+]
+_USER_AGENT_LENGTH = 512  # characters; the column's
+
+
+class Device(Protocol):
+    """What the log wants to know of the device that asked."""
+
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def type(self) -> str | None: ...
+    @property
+    def ip(self) -> str: ...
+    @property
+    def user_agent(self) -> str: ...
+    @property
+    def location(self) -> str | None: ...
+
+
+class LoginLog:
+    """Writes the log."""
+
+    async def record(
+        self,
+        db: Connection | Store,
+        /,
+        *,
+        user_id: int | None,
+        account: str | None,
+        method: Method,
+        status: Status,
+        device: Device,
+        now: datetime,
+        reason: Reason | None = None,
+        risk: Mapping[str, object] | None = None,
+    ) -> None:
+        """Put one try on record, in the caller's transaction or, given the store, in one of its own.
+
+        *account* is the number, address or identity that was tried; it outlives the user's row. *reason* says
+        why a try was not a success, *risk* holds the signals that were raised.
+        """
+        await db.insert(
+            "audit.record",
+            user_id=user_id,
+            account=account or None,
+            login_method=method,
+            login_status=status,
+            failure_reason=reason,
+            risk=None if risk is None else json.dumps(risk),
+            ip_address=device.ip,
+            device_type=device.type,
+            device_name=device.name,
+            user_agent=device.user_agent[:_USER_AGENT_LENGTH],
+            location=device.location,
+            created_at=now,
+        )

@@ -1,0 +1,119 @@
+"""Which sessions have ended while access tokens of theirs may still live.
+
+Each process keeps them in memory, so that checking a token costs no I/O. A revocation comes by broadcast,
+which may be lost: so SQL is read again every few seconds, and at once after the broker was away. While the
+memory cannot be trusted (the broker is away, or what was missed is not read yet) SQL is asked each time.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from prometheus_client import Counter
+
+from hub.errors import HubError
+from hub.realtime.broker import Broker
+from hub.store.database import Store
+
+log = structlog.stdlib.get_logger("hub.tokens")
+
+ENDED = Counter("hub_sessions_ended_total", "Sessions ended before their time, by reason.", ["reason"])
+
+TOPIC = "revoked"
+_SWEEP = 10.0  # seconds between two readings
+_OVERLAP = timedelta(seconds=60)  # a transaction may commit this much later than the time it wrote
+
+
+class Revocations:
+    """Remembers each ended session for *life* seconds, the longest that an access token is accepted.
+
+    At most *capacity* are kept: where an older one had to go early, SQL is asked until it would have gone.
+    """
+
+    def __init__(self, store: Store, broker: Broker, *, life: float, capacity: int = 100_000) -> None:
+        self._store = store
+        self._broker = broker
+        self._life = life
+        self._capacity = capacity
+        self._until: dict[str, float] = {}  # as they were heard, so the first is the first to go
+        self._crowded_until = 0.0
+        self._read_up_to: datetime | None = None
+        self._current = False
+        self._due = asyncio.Event()
+        self._sweeper: asyncio.Task[None] | None = None
+        broker.on_broadcast(TOPIC, self._hear)
+        broker.on_reconnect(self._doubt)
+
+    async def start(self) -> None:
+        """Read what ended in the last *life* seconds, and go on reading at an interval."""
+        await self._read()
+        self._sweeper = asyncio.create_task(self._sweep(), name="revocations")
+
+    async def stop(self) -> None:
+        """End the readings."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.wait([self._sweeper])
+            self._sweeper = None
+
+    async def announce(self, sids: Sequence[str], reason: str) -> None:
+        """Tell every process that these sessions have ended; call it after the commit."""
+        if not sids:
+            return
+        ENDED.labels(reason).inc(len(sids))
+        for sid in sids:
+            self._remember(sid)
+        await self._broker.broadcast(TOPIC, json.dumps({"sids": list(sids), "reason": reason}).encode())
+
+    async def ended(self, sid: str) -> bool:
+        """Tell whether the session has ended. Raises StoreUnavailable where SQL must be asked and is away."""
+        if sid in self._until:
+            return True
+        if self._current and self._broker.healthy and time.monotonic() >= self._crowded_until:
+            return False
+        return await self._store.one("tokens.running", sid=sid) is None
+
+    def _hear(self, body: bytes) -> None:
+        for sid in json.loads(body)["sids"]:
+            self._remember(sid)
+
+    def _doubt(self) -> None:
+        self._current = False
+        self._due.set()
+
+    def _remember(self, sid: str) -> None:
+        now = time.monotonic()
+        self._until.setdefault(sid, now + self._life)
+        while self._until:
+            first = next(iter(self._until))
+            until = self._until[first]
+            if until > now:
+                if len(self._until) <= self._capacity:
+                    break
+                self._crowded_until = until
+            del self._until[first]
+
+    async def _sweep(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._due.wait(), _SWEEP)
+            self._due.clear()
+            await self._read()
+
+    async def _read(self) -> None:
+        now = self._store.now()
+        known_up_to = self._read_up_to or now - timedelta(seconds=self._life)
+        try:
+            rows = await self._store.all("tokens.revoked_since", revoked_at=known_up_to - _OVERLAP)
+        except HubError as error:
+            log.warning("revocations_unread", reason=error.reason)
+            return
+        for row in rows:
+            self._remember(row["sid"])
+        self._read_up_to = now
+        # A link that came back during the reading asks for another one.
+        self._current = not self._due.is_set()

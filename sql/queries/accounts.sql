@@ -1,0 +1,69 @@
+-- Accounts, and the identities they sign in with.
+
+-- name: by_openid
+SELECT w.id AS wechat_user_id, w.unionid, w.nickname AS wechat_nickname, w.avatar_url AS wechat_avatar_url,
+    u.id, u.username, u.nickname, u.avatar_url, u.email, u.phone, u.role, u.status
+FROM wechat_users w LEFT JOIN users u ON u.id = w.uid
+WHERE w.appid = :appid AND w.openid = :openid;
+
+-- name: add_wechat
+INSERT INTO wechat_users (
+    appid, openid, unionid, nickname, avatar_url, gender, country, province, city, language, access_token,
+    refresh_token, expires_at, last_login_at, created_at, updated_at
+) VALUES (
+    :appid, :openid, :unionid, :nickname, :avatar_url, :gender, :country, :province, :city, :language,
+    :access_token, :refresh_token, :expires_at, :created_at, :created_at, :created_at
+);
+
+-- name: refresh_wechat
+-- What WeChat leaves out this time is not forgotten.
+UPDATE wechat_users
+SET unionid = COALESCE(:unionid, unionid), nickname = COALESCE(:nickname, nickname),
+    avatar_url = COALESCE(:avatar_url, avatar_url), gender = COALESCE(:gender, gender),
+    country = COALESCE(:country, country), province = COALESCE(:province, province), city = COALESCE(:city, city),
+    language = COALESCE(:language, language), access_token = COALESCE(:access_token, access_token),
+    refresh_token = COALESCE(:refresh_token, refresh_token), expires_at = COALESCE(:expires_at, expires_at),
+    last_login_at = :updated_at, updated_at = :updated_at
+WHERE id = :id;
+
+-- name: refresh_user
+-- Only what still is as WeChat gave it before: a name or picture of the person's own choice stays.
+UPDATE users
+SET nickname = CASE WHEN COALESCE(nickname, '') IN ('', :nickname_before)
+        THEN COALESCE(:nickname, nickname) ELSE nickname END,
+    avatar_url = CASE WHEN COALESCE(avatar_url, '') IN ('', :avatar_url_before)
+        THEN COALESCE(:avatar_url, avatar_url) ELSE avatar_url END,
+    updated_at = :updated_at
+WHERE id = :id;
+
+-- name: owner_of_unionid (mysql)
+-- It locks: of two confirms with one new unionid, both rows are written by now, and one yields to the other.
+SELECT uid FROM wechat_users WHERE unionid = :unionid AND uid IS NOT NULL ORDER BY id LIMIT 1 FOR UPDATE;
+
+-- name: owner_of_unionid (sqlite)
+SELECT uid FROM wechat_users WHERE unionid = :unionid AND uid IS NOT NULL ORDER BY id LIMIT 1;
+
+-- name: bind_wechat
+UPDATE wechat_users SET uid = :uid, bind_at = :bind_at WHERE id = :id AND uid IS NULL;
+
+-- name: add_user
+INSERT INTO users (nickname, avatar_url, gender, created_at, updated_at)
+VALUES (:nickname, :avatar_url, :gender, :created_at, :created_at);
+
+-- name: add_login_type
+INSERT INTO user_login_types (user_id, login_type, wechat_user_id, created_at, updated_at)
+VALUES (:user_id, :login_type, :wechat_user_id, :created_at, :created_at);
+
+-- name: user
+SELECT id, username, nickname, avatar_url, email, phone, role, status FROM users WHERE id = :id;
+
+-- name: profile
+SELECT u.id, u.phone, u.country_code, u.email, u.email_verified, u.is_phone_verified, u.username, u.nickname,
+    u.avatar_url, u.bio, u.gender, u.birth_date, u.status, u.role, u.is_premium, u.is_profile_completed,
+    u.created_at, u.updated_at, u.last_login_at, u.password_hash IS NOT NULL AS has_password,
+    t.login_type, w.id AS wechat_user_id, w.openid, w.nickname AS wechat_nickname,
+    w.avatar_url AS wechat_avatar_url, w.gender AS wechat_gender, w.country, w.province, w.city, w.bind_at
+FROM users u
+LEFT JOIN user_login_types t ON t.user_id = u.id
+LEFT JOIN wechat_users w ON w.id = t.wechat_user_id
+WHERE u.id = :id;

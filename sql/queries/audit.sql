@@ -1,0 +1,10 @@
+-- The login log: every try to sign in, good or bad.
+
+-- name: record
+INSERT INTO login_logs (
+    user_id, account, login_method, login_status, failure_reason, risk, ip_address, device_type, device_name,
+    user_agent, location, created_at
+) VALUES (
+    :user_id, :account, :login_method, :login_status, :failure_reason, :risk, :ip_address, :device_type,
+    :device_name, :user_agent, :location, :created_at
+);

@@ -1,0 +1,83 @@
+"""Accounts and sessions made straight through the services, for the tests of tokens and accounts."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from hub.accounts.identities import Identity, find_or_create
+from hub.audit.log import LoginLog
+from hub.realtime.broker import Broker
+from hub.store.database import Connection, Row, Store, connect
+from hub.store.location import Location
+from hub.store.queries import Bound, Statement
+from hub.tokens.claims import AccessTokens
+from hub.tokens.keys import KeyRing, RefreshKeys, secret_key
+from hub.tokens.service import Device, Sessions, TokenPair
+
+LAPTOP = Device("Laptop", "web", "laptop-1", "192.0.2.7", "Firefox", "Hangzhou")
+PHONE = Device("Phone", "ios", "phone-1", "198.51.100.7", "App", None)
+
+
+class Clock:
+    """The store's clock, to be moved by hand."""
+
+    def __init__(self, store: Store, setattr_: Callable[[object, str, object], None]) -> None:
+        self._real = store.now
+        self._ahead = timedelta(0)
+        setattr_(store, "now", self.now)
+
+    def now(self) -> datetime:
+        """Return the database's time plus what was added."""
+        return self._real() + self._ahead
+
+    def forward(self, seconds: float) -> None:
+        """Move it on."""
+        self._ahead += timedelta(seconds=seconds)
+
+
+def make_sessions(store: Store, broker: Broker, **options: Any) -> Sessions:
+    """Return sessions over *store* and *broker*."""
+    access = AccessTokens(KeyRing([secret_key("access-secret-" * 3)]), issuer="https://hub.example")
+    return Sessions(store, broker, access, RefreshKeys(["refresh-secret-" * 3]), LoginLog(), **options)
+
+
+async def make_user(store: Store, openid: str = "oAbC", **members: Any) -> Row:
+    """Return the account of a person of this openid, made where need be."""
+    identity = Identity(appid="wx1", openid=openid, nickname="李", **members)
+
+    async def work(tx: Connection) -> Row:
+        return await find_or_create(tx, identity, store.now())
+
+    return await store.write(work)
+
+
+async def sign_in(
+    store: Store, sessions: Sessions, user: Row, device: Device = LAPTOP, client_id: str | None = None
+) -> TokenPair:
+    """Open a session, as a redemption does."""
+
+    async def work(tx: Connection) -> TokenPair:
+        return await sessions.open(tx, user, device, amr=("wechat",), now=store.now(), client_id=client_id)
+
+    pair = await store.write(work)
+    await sessions.announce(pair)
+    return pair
+
+
+async def rows(url: str, sql: str) -> list[Row]:
+    """Return the rows of a SELECT, read beside the store."""
+    link = await connect(Location.parse(url))
+    try:
+        return await link.fetch(Bound("test", sql, ()))
+    finally:
+        await link.close()
+
+
+async def execute(url: str, sql: str, **values: object) -> None:
+    """Run one statement beside the store, as an administrator would."""
+    location = Location.parse(url)
+    link = await connect(location)
+    try:
+        await link.execute(Statement("test", sql, location.engine).bind(values))
+    finally:
+        await link.close()
