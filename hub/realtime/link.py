@@ -7,7 +7,7 @@ learns what was lost meanwhile, gives up after some seconds, and never notices a
 import asyncio
 import random
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha1
 from typing import Any, NamedTuple, Self
 
@@ -61,9 +61,11 @@ class Link:
     """Dials, watches over the connection, and dials again after each loss, until `stop()`.
 
     It subscribes to a parking channel of its own and publishes its heartbeat there: that it comes back proves
-    both directions, and Redis' pub/sub between them. *opened* is called when a connection is there, to
-    subscribe; *ready* when all of that is confirmed, with True after an outage; *lost* when a ready link is
-    lost; *pushed* with every push but the heartbeat's. None of them may block or raise.
+    both directions, and Redis' pub/sub between them. *scripts* are loaded into each new connection's Redis.
+
+    *opened* is called when a connection is there, to subscribe; *ready* when all of that is confirmed, with
+    True after an outage; *lost* when a ready link is lost; *pushed* with every push but the heartbeat's. None
+    of them may block or raise.
     """
 
     def __init__(
@@ -73,19 +75,21 @@ class Link:
         parking: str,
         timing: Timing,
         *,
+        scripts: Sequence[Script],
         opened: Callable[[], None] = lambda: None,
         ready: Callable[[bool], None] = lambda again: None,
         lost: Callable[[], None] = lambda: None,
         pushed: Pushed = lambda item: None,
     ) -> None:
-        self._log = log.bind(link=name)
+        self._name = name
         self._dial = dial
         self._parking = f"{parking}{secrets.token_hex(8)}"
         self._parking_wire = self._parking.encode()
         self._timing = timing
+        self._scripts = scripts
         self._opened, self._ready, self._lost, self._pushed = opened, ready, lost, pushed
         self._tried = asyncio.Event()
-        self._beat = asyncio.Event()
+        self._beat: asyncio.Future[None] | None = None
         self._heard = 0.0
         self._task: asyncio.Task[None] | None = None
         self.wire: Wire | None = None
@@ -131,7 +135,7 @@ class Link:
         self._usable().post("PUBLISH", channel, body)
 
     def _usable(self) -> Wire:
-        if self.wire is None or not self._up:
+        if self.wire is None:
             raise LinkDown("no connection to Redis")
         return self.wire
 
@@ -141,18 +145,26 @@ class Link:
         return LinkDown(str(error))
 
     async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
         pause, outage = self._timing.backoff, False
         while True:
+            begun = clock()
             try:
                 await self._serve(outage)
             except LinkDown as error:
-                if self._up:
-                    self._log.warning("redis_lost", reason=str(error))
-                    self._lost()
-                    pause = self._timing.backoff
-                elif not outage:
-                    self._log.warning("redis_unreachable", reason=str(error))
-            self._up, outage = False, True
+                reason = str(error)
+            except Exception as error:  # a defect, here or in redis-py, must not be the end of it
+                log.exception("redis_link_failed", link=self._name)
+                reason = repr(error)
+            if self._up:
+                self._up = False
+                log.warning("redis_lost", link=self._name, reason=reason)
+                self._lost()
+            elif not outage:
+                log.warning("redis_unreachable", link=self._name, reason=reason)
+            if clock() - begun > self._timing.backoff_limit:
+                pause = self._timing.backoff
+            outage = True
             self._tried.set()
             await asyncio.sleep(pause * _random.uniform(0.5, 1.0))
             pause = min(2 * pause, self._timing.backoff_limit)
@@ -167,11 +179,13 @@ class Link:
                 await wire.call("PING")
             except hiredis.ReplyError as error:  # also the one to SUBSCRIBE, which itself has no answer
                 raise LinkDown(str(error)) from error
+            for script in self._scripts:
+                wire.post("SCRIPT", "LOAD", script.text)
             self.wire = wire
             self._opened()
             await self._first_heartbeat(wire)
             self._up = True
-            self._log.info("redis_ready", again=outage)
+            log.info("redis_ready", link=self._name, again=outage)
             self._ready(outage)
             self._tried.set()
             await self._keep(wire)
@@ -183,13 +197,12 @@ class Link:
 
     async def _first_heartbeat(self, wire: Wire) -> None:
         # Redis works in order: when this one is back, everything subscribed to before is confirmed.
-        self._beat.clear()
+        self._beat = asyncio.get_running_loop().create_future()
         wire.post("PUBLISH", self._parking, b"")
-        try:
-            async with asyncio.timeout(self._timing.heartbeat_timeout):
-                await self._beat.wait()
-        except TimeoutError as error:
-            raise LinkDown("no heartbeat") from error
+        both = {self._beat, wire.lost}
+        await asyncio.wait(both, timeout=self._timing.heartbeat_timeout, return_when=asyncio.FIRST_COMPLETED)
+        if not self._beat.done():
+            raise LinkDown("the first heartbeat did not come back")
 
     async def _keep(self, wire: Wire) -> None:
         clock = asyncio.get_running_loop().time
@@ -204,6 +217,7 @@ class Link:
     def _push(self, item: list[Any]) -> None:
         if item[1] == self._parking_wire:
             self._heard = asyncio.get_running_loop().time()
-            self._beat.set()
+            if self._beat is not None and not self._beat.done():
+                self._beat.set_result(None)
         else:
             self._pushed(item)

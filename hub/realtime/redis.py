@@ -119,6 +119,7 @@ class RedisBroker(Broker):
             dialler(url, timeout=dial_timeout),
             f"{prefix}heartbeat:",
             timing,
+            scripts=(_PUBLISH, _SNAPSHOT),
             opened=self._open,
             ready=self._ready,
             lost=self._lost,

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from hub.limits.memory import MemoryLimiter
+from hub.limits.redis import RedisLimiter
+from hub.limits.rules import Limiter
 from hub.realtime.broker import Broker
 from hub.realtime.memory import MemoryBroker
 from hub.realtime.redis import RedisBroker
@@ -154,3 +157,14 @@ async def broker(request: pytest.FixtureRequest, redis_prefix: str) -> AsyncIter
     await broker.start()
     yield broker
     await broker.stop()
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def limiter(request: pytest.FixtureRequest, redis_prefix: str) -> AsyncIterator[Limiter]:
+    """A started limiter, once of each kind."""
+    limiter: Limiter = MemoryLimiter()
+    if request.param == "redis":
+        limiter = RedisLimiter(request.getfixturevalue("redis_url"), redis_prefix, MemoryLimiter())
+    await limiter.start()
+    yield limiter
+    await limiter.stop()
