@@ -79,8 +79,12 @@ export class LoginHub {
       Object.assign(body, { code_challenge: base64url(digest), code_challenge_method: "S256" });
     }
     const call = purpose === "bind" ? this.#authorized : this.#call;
-    this.attempt = await call.call(this, "/api/auth/wechat/qr-code", { body });
-    return this.attempt;
+    const attempt = await call.call(this, "/api/auth/wechat/qr-code", { body });
+    for (const name of ["qr_url", "ws_url", "events_url", "status_url"]) {
+      if (attempt[name]) attempt[name] = new URL(attempt[name], this.#base).href;
+    }
+    this.attempt = attempt;
+    return attempt;
   }
 
   /** Follow the attempt: *onSnapshot* now and at each change, *onConnection* when the line comes or goes. */
@@ -95,7 +99,7 @@ export class LoginHub {
         const { qr_code: code } = snapshot;
         if (code) {
           attempt.qr_content = attempt.qr_content?.replace(attempt.qr_code, code);
-          Object.assign(attempt, { qr_code: code, qr_url: snapshot.qr_url });
+          Object.assign(attempt, { qr_code: code, qr_url: new URL(snapshot.qr_url, this.#base).href });
         }
         onSnapshot(snapshot);
       },
@@ -125,6 +129,7 @@ export class LoginHub {
   /** Where a confirmed attempt that has a `redirectUri` leads, with its code. */
   async redirectUrl() {
     const { redirect_url: url } = await insist(() => this.#status(this.attempt));
+    if (!url) throw new HubProblem(404); // not this browser's attempt
     return url;
   }
 
@@ -205,7 +210,7 @@ export class LoginHub {
   }
 
   async #status(attempt, { seq, wait, signal } = {}) {
-    const address = new URL(attempt.status_url, this.#base);
+    const address = new URL(attempt.status_url);
     if (seq >= 0) address.searchParams.set("seq", seq);
     if (wait) address.searchParams.set("wait", wait);
     return this.#call(address, { method: "GET", signal });
@@ -225,7 +230,9 @@ export class LoginHub {
 
   /** One request; resolves to the envelope's `data`, or null when nothing is newer (304). */
   async #call(path, { method = "POST", body, token, signal }) {
-    const headers = { Accept: "application/json", "Accept-Language": document.documentElement.lang };
+    const headers = { Accept: "application/json" };
+    const { lang } = document.documentElement;
+    if (lang) headers["Accept-Language"] = lang;
     if (body) headers["Content-Type"] = "application/json";
     if (token) headers.Authorization = `Bearer ${token}`;
     const stop = new AbortController();

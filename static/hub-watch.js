@@ -180,6 +180,7 @@ export class AttemptWatch {
 
   #wake = (event) => {
     if (this.#done || isFinal(this.#status)) return;
+    if (event.type === "pageshow" && !event.persisted) return;
     if (event.type === "visibilitychange" && document.visibilityState === "hidden") return;
     if (event.type === "online" && this.#channel > 0) {
       // Another network may let sockets through.
@@ -211,7 +212,7 @@ function openSocket({ attempt, seq, snapshot, problem, live, lost }) {
   };
   return {
     begin() {
-      const address = new URL(attempt.ws_url, document.baseURI);
+      const address = new URL(attempt.ws_url);
       address.protocol = address.protocol.replace("http", "ws");
       if (seq() >= 0) address.searchParams.set("seq", seq());
       try {
@@ -262,7 +263,7 @@ function openEvents({ attempt, seq, read, snapshot, live, lost }) {
   };
   return {
     begin() {
-      source = new EventSource(new URL(attempt.events_url, document.baseURI));
+      source = new EventSource(attempt.events_url);
       silence = setTimeout(lost, ANSWER_WITHIN);
       asking = setTimeout(check, ASK_EVERY);
       const take = ({ data }) => {

@@ -114,13 +114,22 @@ function tick() {
 
 /** A short break is nobody's business; a longer one is said quietly. */
 function tellConnection({ live, channel, ended }) {
-  clearTimeout(hint);
   const say = (words) => {
     $("connection").textContent = words;
   };
+  if (!live && !ended) {
+    hint ??= setTimeout(() => say(text("page.sign_in.offline")), PATIENCE);
+    return;
+  }
+  clearTimeout(hint);
+  hint = null;
+  say(channel === "websocket" || ended ? "" : text("page.sign_in.fallback"));
   if (ended) unavailable(text("page.sign_in.expired"));
-  else if (!live) hint = setTimeout(() => say(text("page.sign_in.offline")), PATIENCE);
-  else say(channel === "websocket" ? "" : text("page.sign_in.fallback"));
+}
+
+function explain({ status, message }) {
+  if (status === 0) return text("page.sign_in.unreachable");
+  return message || text("page.sign_in.failed.unknown");
 }
 
 function unavailable(words) {
@@ -137,7 +146,7 @@ async function begin(how) {
     await how();
   } catch (problem) {
     unreachable = problem.status === 0;
-    unavailable(problem.message || text("page.sign_in.unreachable"));
+    unavailable(explain(problem));
   } finally {
     startingOver = false;
   }
@@ -165,7 +174,7 @@ async function finish({ user_info: person }) {
     await hub.redeem({ tokenDelivery: "cookie" });
     await showSignedIn(person);
   } catch (problem) {
-    unavailable(problem.message || text("page.sign_in.unreachable"));
+    unavailable(explain(problem));
   }
 }
 
@@ -197,7 +206,7 @@ async function signOut() {
     await hub.signOut();
     showSignedOut();
   } catch (problem) {
-    $("trouble").textContent = problem.message || text("page.sign_in.unreachable");
+    $("trouble").textContent = explain(problem);
     $("trouble").hidden = false;
   } finally {
     $("sign-out").disabled = false;
