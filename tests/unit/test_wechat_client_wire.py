@@ -35,18 +35,28 @@ def sending(raw: bytes) -> Answer:
     return answer
 
 
+async def silence(_: asyncio.StreamWriter) -> None:
+    """Answer nothing, and keep the connection."""
+    await asyncio.Event().wait()
+
+
 class Line:
-    """A server that answers each request by `answer`, and a client of it; `heard` lists the request heads."""
+    """A server that answers each request by `answer`, and a client of it.
+
+    `heard` lists the request heads, `hears` can be acquired once for each.
+    """
 
     def __init__(self, *, keep_alive: bool = False) -> None:
         self.answer: Answer = sending(b"")
         self.heard: list[bytes] = []
+        self.hears = asyncio.Semaphore(0)
         self.keep_alive = keep_alive
+        self._serving: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def open(self, *, call_limit: float = 8.0) -> AsyncIterator[WeChatClient]:
         """Serve on a free port; the connections are cut when the block ends."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         client = WeChatClient(address, address, call_limit=call_limit)
         await client.start()
@@ -55,11 +65,20 @@ class Line:
         finally:
             await client.stop()
             server.close()
+            for task in self._serving:
+                task.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 self.heard.append(await reader.readuntil(b"\r\n\r\n"))
+                self.hears.release()
                 await self.answer(writer)
                 if not self.keep_alive:
                     break
@@ -186,11 +205,7 @@ async def test_a_redirect_is_not_followed() -> None:
 async def test_a_silent_server_costs_the_time_limit() -> None:
     """A server that takes the request and says nothing is given up."""
     line = Line()
-
-    async def stay_silent(_: asyncio.StreamWriter) -> None:
-        await asyncio.Event().wait()
-
-    line.answer = stay_silent
+    line.answer = silence
     async with line.open(call_limit=0.2) as client:
         with pytest.raises(Unreachable, match="Timeout"):
             await client.exchange(APP, "code")
@@ -211,6 +226,22 @@ async def test_a_trickling_server_costs_the_time_limit() -> None:
     async with line.open(call_limit=0.3) as client:
         with pytest.raises(Unreachable, match="TimeoutError"):
             await client.exchange(APP, "code")
+
+
+async def test_calls_given_up_leave_the_pool_whole() -> None:
+    """More time-outs and cancelled callers than the pool has connections, and the next call goes through."""
+    line = Line()
+    line.answer = silence
+    async with line.open(call_limit=0.3) as client:
+        calls = [asyncio.create_task(client.exchange(APP, f"code{number}")) for number in range(150)]
+        for _ in range(50):
+            await line.hears.acquire()
+        for call in calls[::2]:
+            call.cancel()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        line.answer = sending(http(GOOD))
+        assert (await client.exchange(APP, "code")).openid == "o1"
+    assert {type(outcome) for outcome in outcomes} == {Unreachable, asyncio.CancelledError}
 
 
 async def test_a_closed_port_is_unreachable() -> None:
