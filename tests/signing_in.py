@@ -81,3 +81,19 @@ async def execute(url: str, sql: str, **values: object) -> None:
         await link.execute(Statement("test", sql, location.engine).bind(values))
     finally:
         await link.close()
+
+
+def record_statements(setattr_: Callable[[object, str, object], None]) -> list[str]:
+    """Return a list that grows by the name of each statement of a unit of work."""
+    names: list[str] = []
+
+    def recorded(method: Callable[..., Any]) -> Callable[..., Any]:
+        async def run(self: Connection, query: str, /, **values: object) -> Any:
+            names.append(query)
+            return await method(self, query, **values)
+
+        return run
+
+    for name in ("all", "changed", "insert"):  # `one` goes through `all`
+        setattr_(Connection, name, recorded(getattr(Connection, name)))
+    return names

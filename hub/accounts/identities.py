@@ -155,10 +155,9 @@ async def _bind(
     tx: Connection, wechat_user_id: int, unionid: str | None, identity: Identity, now: datetime
 ) -> Row:
     """Bind an identity to the account of its unionid, or to a new one."""
-    owner = await tx.one("accounts.owner_of_unionid", unionid=unionid) if unionid else None
-    if owner is not None:
-        user_id = owner["uid"]
-    else:
+    others = await tx.all("accounts.by_unionid", unionid=unionid) if unionid else []
+    user_id = next((row["uid"] for row in others if row["uid"] is not None), None)
+    if user_id is None:
         user_id = await tx.insert(
             "accounts.add_user",
             nickname=identity.nickname,

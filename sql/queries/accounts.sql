@@ -36,12 +36,13 @@ SET nickname = CASE WHEN COALESCE(nickname, '') IN ('', :nickname_before)
     updated_at = :updated_at
 WHERE id = :id;
 
--- name: owner_of_unionid (mysql)
+-- name: by_unionid (mysql)
 -- It locks: of two confirms with one new unionid, both rows are written by now, and one yields to the other.
-SELECT uid FROM wechat_users WHERE unionid = :unionid AND uid IS NOT NULL ORDER BY id LIMIT 1 FOR UPDATE;
+-- Unbound rows are read too, for only what is read is locked.
+SELECT uid FROM wechat_users WHERE unionid = :unionid ORDER BY id FOR UPDATE;
 
--- name: owner_of_unionid (sqlite)
-SELECT uid FROM wechat_users WHERE unionid = :unionid AND uid IS NOT NULL ORDER BY id LIMIT 1;
+-- name: by_unionid (sqlite)
+SELECT uid FROM wechat_users WHERE unionid = :unionid ORDER BY id;
 
 -- name: bind_wechat
 UPDATE wechat_users SET uid = :uid, bind_at = :bind_at WHERE id = :id AND uid IS NULL;
