@@ -138,7 +138,7 @@ async def _apply(link: Link, location: Location, migration: _Migration, done: in
             await link.execute(Bound(migration.name, statement, ()))
         except (QueryFailed, UniqueViolation, Contended, Refused) as error:
             undone = (
-                "nothing of it was changed"
+                "nothing was changed"
                 if location.engine == "sqlite"
                 else f"the {number - 1} before it are in place, and MySQL cannot take them back; "
                 "mend the cause and migrate again, it goes on from there"

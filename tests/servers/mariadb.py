@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -118,8 +118,8 @@ class MariaDB:
                 "--user=root",
                 "--batch",
                 "--skip-column-names",
-                f"--execute={';'.join(statements)}",
             ],
+            input=";\n".join(statements),
             check=True,
             capture_output=True,
             text=True,
@@ -232,9 +232,16 @@ def _dump(server: MariaDB, database: str) -> str:
 
 
 @pytest.fixture
-async def mariadb_url(mariadb_server: MariaDB, mariadb_schema: str) -> AsyncIterator[str]:
-    """DATABASE_URL of a fresh migrated database."""
+def mariadb_empty_url(mariadb_server: MariaDB) -> Iterator[str]:
+    """DATABASE_URL of a database without tables."""
     name = f"hub_{uuid.uuid4().hex[:12]}"
-    mariadb_server.execute(f"CREATE DATABASE {name}", f"USE {name}", mariadb_schema)
+    mariadb_server.execute(f"CREATE DATABASE {name}")
     yield mariadb_server.url(name)
     mariadb_server.execute(f"DROP DATABASE {name}")
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: MariaDB, mariadb_schema: str, mariadb_empty_url: str) -> str:
+    """DATABASE_URL of a fresh migrated database."""
+    mariadb_server.execute(f"USE {mariadb_empty_url.rpartition('/')[2]}", mariadb_schema)
+    return mariadb_empty_url
