@@ -11,6 +11,7 @@
 import { AttemptWatch, backOff } from "./hub-watch.js";
 
 const MARK = "hub.signed-in"; // localStorage: says only that a refresh cookie should exist
+const OVER = [401, 422]; // a refresh token that is not valid, or no cookie that holds one
 const REPLY_WITHIN = 15000; // ms
 const TRIES = 5;
 
@@ -154,7 +155,7 @@ export class LoginHub {
     });
   }
 
-  /** A new token pair; one call at a time over all tabs. Throws a HubProblem of status 401 when the session is over. */
+  /** A new token pair; one call at a time over all tabs. Throws a HubProblem of 401 or 422 when the session is over. */
   refresh() {
     this.#refreshing ??= this.#rotate().finally(() => {
       this.#refreshing = null;
@@ -172,7 +173,7 @@ export class LoginHub {
     try {
       await this.#authorized("/api/logout", { body: {} });
     } catch (problem) {
-      if (problem.status !== 401) throw problem; // it was over already
+      if (!OVER.includes(problem.status)) throw problem; // else it was over already
     }
     this.#forget();
     this.#tabs?.postMessage(null);
@@ -186,7 +187,7 @@ export class LoginHub {
       try {
         return this.#keep(await this.#call("/api/token/refresh", { body }));
       } catch (problem) {
-        if (problem.status === 401) this.#forget();
+        if (OVER.includes(problem.status)) this.#forget();
         throw problem;
       }
     };
