@@ -44,11 +44,12 @@ _FOLDED = """
 T = TypeVar("T")
 
 
-async def connect(location: Location, *, writes: bool = True) -> Link:
+async def connect(location: Location, *, writes: bool = True, statement_limit: float | None = None) -> Link:
     """Open one connection. Raises LinkLost or Refused."""
     driver = mysql if location.engine == "mysql" else sqlite
+    options = mysql.options(statement_limit) if location.engine == "mysql" else sqlite.OPTIONS
     # One object per connection: a pool that several share would let one stuck connection hold up the others.
-    database = databases.Database(location.url, **driver.OPTIONS)
+    database = databases.Database(location.url, **options)
     try:
         await database.connect()
         connection = await database.connection().__aenter__()
@@ -162,7 +163,7 @@ class Store:
         self.engine: Engine = self._location.engine
 
         def lane(name: str, size: int, *, writes: bool) -> Lane:
-            open_link = partial(connect, self._location, writes=writes)
+            open_link = partial(connect, self._location, writes=writes, statement_limit=statement_limit)
             return Lane(name, open_link, size=size, wait=wait, limit=statement_limit)
 
         if self.engine == "mysql":

@@ -12,10 +12,8 @@ from hub.store.failures import Contended, LinkLost, QueryFailed, Refused, Unique
 from hub.store.links import Outcome, Row
 from hub.store.queries import Bound, read_time
 
-BUSY_SECONDS = 2.0  # how long SQLite itself waits for another process; the store tries again after that
-
 OPTIONS: dict[str, Any] = {
-    "timeout": BUSY_SECONDS,
+    "timeout": 2.0,  # seconds it waits for another process by itself; the store tries again after that
     "detect_types": sqlite3.PARSE_DECLTYPES,
     "cached_statements": 512,
 }

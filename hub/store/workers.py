@@ -76,6 +76,7 @@ class Lane:
     def __init__(
         self, name: str, connect: Callable[[], Awaitable[Link]], *, size: int, wait: float, limit: float
     ) -> None:
+        self._name = name
         self._connect = connect
         self._size = size
         self._wait = wait
@@ -84,6 +85,7 @@ class Lane:
         self._idle: list[_Worker] = []  # the last one in is the first one out: the rest may go idle and close
         self._tasks: list[asyncio.Task[None]] = []
         self._open = False
+        self._away = False
         self._seconds = UNIT_SECONDS.labels(name)
 
     def start(self) -> None:
@@ -254,14 +256,16 @@ class Lane:
             except (LinkLost, Refused, Contended, TimeoutError) as failure:
                 error = failure
             else:
-                if worker.failures:
-                    log.info("database_back", tries=worker.failures)
+                if self._away:
+                    self._away = False
+                    log.info("database_back", lane=self._name)
                 worker.link, worker.failures, worker.retry_at = link, 0, 0.0
                 CONNECTIONS.inc()
                 return link
             worker.failures += 1
-            if worker.failures == 1:
-                log.warning("database_unreachable", error=str(error) or "no answer in time")
+            if not self._away:
+                self._away = True
+                log.warning("database_unreachable", lane=self._name, error=str(error) or "no answer in time")
             pause = min(_BACKOFF_FIRST * 2 ** min(worker.failures, 10), _BACKOFF_MOST)
             worker.retry_at = loop.time() + pause * random.uniform(0.5, 1)  # noqa: S311 - spreads rivals only
             if worker.retry_at >= deadline:

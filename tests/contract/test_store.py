@@ -313,6 +313,21 @@ async def test_a_foreign_key_must_exist_and_cascades(probe: Store) -> None:
     assert await probe.one("probe.session", sid="s") is None
 
 
+async def test_connections_are_set_up(probe: Store) -> None:
+    """MySQL: UTC, strict, READ COMMITTED, a time limit; SQLite: foreign keys and a write-ahead log."""
+    settings = await probe.one("probe.settings")
+    if probe.engine == "mysql":
+        assert settings == {
+            "time_zone": "+00:00",
+            "isolation": "READ-COMMITTED",
+            "seconds": 10,
+            "strict": 1,
+            "text_order": "utf8mb4_general_ci",
+        }
+    else:
+        assert settings == {"foreign_keys": 1, "journal_mode": "wal", "synchronous": 1}
+
+
 async def test_a_stopped_store_takes_nothing(database_url: str) -> None:
     """Before start() and after stop() the answer is StoreUnavailable, not a hang."""
     store = Store(database_url)

@@ -72,7 +72,7 @@ class MariaDB:
                 "--performance-schema=OFF",
                 "--innodb-buffer-pool-size=64M",
                 "--innodb-log-file-size=32M",
-                "--innodb-flush-log-at-trx-commit=0",
+                "--innodb-flush-log-at-trx-commit=2",
                 "--innodb-doublewrite=OFF",
                 "--max-connections=200",
                 *self._user,

@@ -81,3 +81,11 @@ SELECT 0 AS id;
 
 -- name: broken
 SELECT nothing FROM nowhere;
+
+-- name: settings (mysql)
+SELECT @@time_zone AS time_zone, @@tx_isolation AS isolation, @@max_statement_time + 0 AS seconds,
+       @@sql_mode LIKE '%STRICT_ALL_TABLES%' AS strict, @@collation_connection AS text_order;
+
+-- name: settings (sqlite)
+SELECT f.foreign_keys, j.journal_mode, s.synchronous
+FROM pragma_foreign_keys f, pragma_journal_mode j, pragma_synchronous s;
