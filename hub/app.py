@@ -6,6 +6,7 @@ Making the application does no I/O; the lifespan opens the database, the broker 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -162,7 +163,9 @@ def create_app(settings: Settings) -> Starlette:
     ]
     if settings.sandbox:
         apps = {settings.h5_app[0]: settings.h5_app[1]}
-        routes.append(Mount(SANDBOX_PATH, create_sandbox(apps, app_name=settings.site_name)))
+        callback_host = urlsplit(settings.callback_uri).netloc
+        sandbox = create_sandbox(apps, app_name=settings.site_name, callback_hosts=[callback_host])
+        routes.append(Mount(SANDBOX_PATH, sandbox))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -111,12 +111,12 @@ class Settings(BaseSettings):
         "", description="WeChat's consent pages; empty: the sandbox, else https://open.weixin.qq.com"
     )
     wechat_qr_expires_in: int = Field(
-        300, ge=30, le=3600, description="life of an unscanned attempt, seconds"
+        300, ge=3, le=3600, description="life of an unscanned attempt, seconds"
     )
     wechat_session_expires_in: int = Field(
-        600, ge=60, le=7200, description="life of a whole attempt, seconds"
+        600, ge=10, le=7200, description="life of a whole attempt, seconds"
     )
-    qr_rotate_seconds: int = Field(60, ge=10, le=3600, description="life of the visible code, seconds")
+    qr_rotate_seconds: int = Field(60, ge=5, le=3600, description="life of the visible code, seconds")
     qr_burn_on_second_scan: bool = Field(True, description="a second person's scan ends the attempt")
 
     host: str = Field("127.0.0.1", description="listening address")

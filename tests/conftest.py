@@ -9,7 +9,12 @@ from hub.store import database
 from hub.store.database import Store
 from hub.store.migrate import migrate
 
-pytest_plugins = ["tests.servers.mariadb", "tests.servers.redis", "tests.servers.hub"]
+pytest_plugins = [
+    "tests.servers.mariadb",
+    "tests.servers.redis",
+    "tests.servers.hub",
+    "tests.servers.chromium",
+]
 
 
 @pytest.fixture
