@@ -82,7 +82,7 @@ export class LoginHub {
     const call = purpose === "bind" ? this.#authorized : this.#call;
     const attempt = await call.call(this, "/api/auth/wechat/qr-code", { body });
     for (const name of ["qr_url", "ws_url", "events_url", "status_url"]) {
-      if (attempt[name]) attempt[name] = new URL(attempt[name], this.#base).href;
+      if (attempt[name]) attempt[name] = this.#here(attempt[name]);
     }
     this.attempt = attempt;
     return attempt;
@@ -100,7 +100,7 @@ export class LoginHub {
         const { qr_code: code } = snapshot;
         if (code) {
           attempt.qr_content = attempt.qr_content?.replace(attempt.qr_code, code);
-          Object.assign(attempt, { qr_code: code, qr_url: new URL(snapshot.qr_url, this.#base).href });
+          Object.assign(attempt, { qr_code: code, qr_url: this.#here(snapshot.qr_url) });
         }
         onSnapshot(snapshot);
       },
@@ -227,6 +227,12 @@ export class LoginHub {
       await this.refresh();
       return send();
     }
+  }
+
+  /** The hub may be known by more names than its own; only the one it was reached by is sure to be let through. */
+  #here(address) {
+    const { pathname, search } = new URL(address, this.#base);
+    return new URL(pathname + search, this.#base).href;
   }
 
   /** One request; resolves to the envelope's `data`, or null when nothing is newer (304). */
