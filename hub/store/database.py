@@ -33,6 +33,7 @@ logging.getLogger("databases").setLevel(logging.WARNING)  # it tells of each con
 _SQLITE_READERS = 4
 _HOUSEKEEPING = 30.0
 _IDLE = 600.0
+_CHILD = "a child task is outside its parent's transaction: one statement at a time"
 _FOLDED = """
     SELECT DISTINCT c.table_name AS table_name, c.column_name AS column_name
     FROM information_schema.columns c
@@ -129,7 +130,7 @@ class Connection:
         if self._link is None:
             raise RuntimeError("the unit of work has ended")
         if self._busy:
-            raise RuntimeError("a child task is outside its parent's transaction: one statement at a time")
+            raise RuntimeError(_CHILD)
         self._busy = True
         try:
             return await act(self._link)
@@ -139,9 +140,12 @@ class Connection:
         finally:
             self._busy = False
 
-    def end(self) -> None:
-        """Close it for the work, which may have kept it; raise a failure that the work has swallowed."""
-        self._link = None
+    async def end(self) -> None:
+        """Close it for the work, which may have kept it; raise what the work has swallowed."""
+        link, self._link = self._link, None
+        if self._busy and link:
+            self._failure = RuntimeError(_CHILD)
+            await link.abandon()  # the child is in the middle of its statement
         if self._failure:
             # After a deadlock the server has rolled back: to go on would commit the second half alone.
             raise self._failure
@@ -217,7 +221,7 @@ class Store:
                 try:
                     result = await work(connection)
                 finally:
-                    connection.end()
+                    await connection.end()
                 await _commit(link)
             except Exception:
                 await _roll_back(link)
@@ -234,7 +238,7 @@ class Store:
             try:
                 return await work(connection)
             finally:
-                connection.end()
+                await connection.end()
 
         return await self._reading.submit(reading, repeatable=True)
 

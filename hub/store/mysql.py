@@ -27,7 +27,7 @@ class _Cursor(Cursor):  # type: ignore[misc]  # aiomysql has no types
 
 
 def options(statement_limit: float | None) -> dict[str, Any]:
-    """What `databases` hands on to aiomysql; the server too ends what takes over *statement_limit* seconds."""
+    """What `databases` hands on to aiomysql; the server too keeps to *statement_limit* (seconds)."""
     session = [
         "time_zone = '+00:00'",
         "sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"

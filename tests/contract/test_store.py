@@ -252,13 +252,35 @@ async def test_a_connection_is_dead_after_its_unit(probe: Store) -> None:
 
 
 async def test_two_statements_at_once_are_refused(probe: Store) -> None:
-    """A child task is outside its parent's transaction, so gather() inside one is an error."""
+    """A child task is outside its parent's transaction, so gather() inside one fails and harms nobody."""
 
     async def work(tx: Connection) -> None:
-        await asyncio.gather(tx.all("probe.messages"), tx.all("probe.messages"))
+        await asyncio.gather(add_message(tx), tx.all("probe.messages"))
+
+    for _ in range(20):
+        with pytest.raises(RuntimeError, match="one statement at a time"):
+            await probe.write(work)
+        with pytest.raises(RuntimeError, match="one statement at a time"):
+            await probe.read(lambda db: asyncio.gather(db.all("probe.messages"), db.all("probe.messages")))
+    ids = await asyncio.gather(*(add_message(probe) for _ in range(40)))
+    assert len(set(ids) - {0}) == 40
+    assert len(await probe.all("probe.messages")) == 40
+
+
+async def test_a_child_task_that_outlives_the_unit_is_refused(probe: Store) -> None:
+    """A statement that nobody waits for undoes the unit, and its connection is not used again."""
+    children = []
+
+    async def work(tx: Connection) -> None:
+        await add_message(tx)
+        children.append(asyncio.create_task(add_message(tx)))
+        await asyncio.sleep(0)
 
     with pytest.raises(RuntimeError, match="one statement at a time"):
         await probe.write(work)
+    await asyncio.wait(children)
+    children[0].exception()
+    assert await probe.all("probe.messages") == []
     assert await add_message(probe)
 
 
