@@ -192,7 +192,12 @@ def create_app(settings: Settings) -> Starlette:
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
-    app.state.drain = sockets.drain
+
+    async def drain(seconds: float) -> None:
+        await sockets.drain(seconds)
+        qr.release()
+
+    app.state.drain = drain
     return app
 
 

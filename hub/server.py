@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from sse_starlette.sse import AppStatus
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 PING_INTERVAL = 20.0  # seconds, ± 10 %
@@ -62,6 +63,7 @@ class Server(uvicorn.Server):
         try:
             await self._drain(DRAIN_TIME)
         finally:
+            AppStatus.should_exit = True  # ends the event streams
             self.should_exit = True
 
 

@@ -114,6 +114,7 @@ class QrRoutes:
         self._site_name = site_name
         self._doors = doors
         self._redirect_uris = redirect_uris
+        self._polls: set[asyncio.Timeout] = set()
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
@@ -128,6 +129,11 @@ class QrRoutes:
             Route(f"{at}/confirm", self.confirm, methods=["POST"]),
             Route(f"{at}/token", self.token, methods=["POST"]),
         ]
+
+    def release(self) -> None:
+        """Answer every waiting long poll now, as if its time were over."""
+        for limit in self._polls:
+            limit.reschedule(0)
 
     async def create(self, request: Request) -> Response:
         """Begin an attempt, bound to this browser by challenge or cookie."""
@@ -286,10 +292,13 @@ class QrRoutes:
 
     async def _wait(self, session_id: str, seq: int, wait: float) -> Snapshot | None:
         try:
-            async with asyncio.timeout(wait), Follower(self._attempts, session_id, seq) as follower:
+            async with asyncio.timeout(wait) as limit, Follower(self._attempts, session_id, seq) as follower:
+                self._polls.add(limit)
                 return await follower.next()
         except TimeoutError:
             return None
+        finally:
+            self._polls.discard(limit)
 
     async def _stream(
         self, session_id: str, address: str, key: str, seq: int
