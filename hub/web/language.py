@@ -1,6 +1,7 @@
 """The languages people read: negotiation and the catalogue of `static/lang/`."""
 
 import json
+import re
 from functools import cache
 
 from starlette.requests import HTTPConnection
@@ -8,6 +9,9 @@ from starlette.requests import HTTPConnection
 from hub import assets
 
 LANGUAGES = ("zh-CN", "en")
+
+_RANGE = re.compile(r"(\*|[A-Za-z]{1,8})(?:-[A-Za-z0-9-]+)?(?:\s*;\s*[qQ]=([01](?:\.[0-9]{0,3})?))?")
+_RANGES = 20  # of one header; nobody speaks more
 
 
 @cache
@@ -27,19 +31,18 @@ def translate(language: str, key: str, /, **params: object) -> str:
 
 
 def negotiate(accept_language: str) -> str:
-    """Return the best of LANGUAGES for an Accept-Language header (RFC 9110, 12.5.4); zh-CN by default."""
-    best, best_weight = LANGUAGES[0], 0.0
-    for item in accept_language.split(",")[:20]:
-        tag, _, parameter = item.strip().partition(";")
-        try:
-            weight = float(parameter.strip().removeprefix("q=")) if parameter else 1.0
-        except ValueError:
-            continue
-        primary = tag.partition("-")[0].lower()
-        for language in LANGUAGES:
-            if primary == language.partition("-")[0] and weight > best_weight:
-                best, best_weight = language, weight
-    return best
+    """Return the best of LANGUAGES for an Accept-Language header (RFC 9110, 12.5.4); zh-CN by default.
+
+    Only the primary tag counts: whoever reads zh-TW is better served with zh-CN than with English. Of two
+    that weigh the same, the one named first wins.
+    """
+    ranks: dict[str, tuple[float, int]] = {}
+    for place, item in enumerate(accept_language.split(",")[:_RANGES]):
+        if found := _RANGE.fullmatch(item.strip()):
+            primary, rank = found[1].lower(), (float(found[2] or 1), -place)
+            ranks[primary] = max(rank, ranks.get(primary, rank))
+    others = ranks.get("*", (0.0, 1))  # rather one that is not named than one that is unwanted
+    return max(LANGUAGES, key=lambda language: ranks.get(language.partition("-")[0], others))
 
 
 def language(connection: HTTPConnection) -> str:
