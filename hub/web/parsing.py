@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
 from hub.errors import BadRequest, FieldError, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
@@ -108,11 +109,11 @@ def _refused(error: ValidationError) -> InvalidRequest:
 
 
 def _expect(request: Request, media_type: str) -> None:
-    given, _, parameters = request.headers.get("content-type", "").partition(";")
-    if given.strip().lower() != media_type:
+    given, parameters = parse_options_header(request.headers.get("content-type", ""))
+    if given != media_type.encode():
         raise UnsupportedMediaType(f"{given[:60]!r}")
-    charset = parameters.strip().lower()
-    if charset.startswith("charset=") and charset[8:].strip('"') not in ("utf-8", "utf8"):
+    charset = parameters.get(b"charset", b"utf-8")
+    if charset.lower() not in (b"utf-8", b"utf8"):
         raise UnsupportedMediaType(f"charset {charset[:40]!r}")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("encoded body")
