@@ -54,7 +54,9 @@ class DataKeys:
     def open(self, sealed: str, place: Place) -> str:
         """Return what was sealed for *place*. Raises Unsealable."""
         try:
-            raw = base64.urlsafe_b64decode(sealed.removeprefix(_PREFIX))
+            if not sealed.startswith(_PREFIX):
+                raise ValueError("another version")
+            raw = base64.urlsafe_b64decode(sealed[len(_PREFIX) :])
             cipher = self._ciphers[raw[:_ID_BYTES]]
             nonce, text = raw[_ID_BYTES : _ID_BYTES + _NONCE_BYTES], raw[_ID_BYTES + _NONCE_BYTES :]
             return cipher.decrypt(nonce, text, _bound(place)).decode()

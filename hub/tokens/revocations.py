@@ -8,12 +8,12 @@ memory cannot be trusted (the broker is away, or what was missed is not read yet
 import asyncio
 import contextlib
 import json
-import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 
 import structlog
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from hub.errors import HubError
 from hub.realtime.broker import Broker
@@ -22,9 +22,12 @@ from hub.store.database import Store
 log = structlog.stdlib.get_logger("hub.tokens")
 
 ENDED = Counter("hub_sessions_ended_total", "Sessions ended before their time, by reason.", ["reason"])
+REMEMBERED = Gauge(
+    "hub_revoked_sessions", "Ended sessions that this process remembers.", multiprocess_mode="livemax"
+)
 
 TOPIC = "revoked"
-_SWEEP = 10.0  # seconds between two readings
+_SWEEP = 5.0  # seconds between two readings
 _OVERLAP = timedelta(seconds=60)  # a transaction may commit this much later than the time it wrote
 
 
@@ -43,6 +46,7 @@ class Revocations:
         self._crowded_until = 0.0
         self._read_up_to: datetime | None = None
         self._current = False
+        self._failing = False
         self._due = asyncio.Event()
         self._sweeper: asyncio.Task[None] | None = None
         broker.on_broadcast(TOPIC, self._hear)
@@ -73,7 +77,7 @@ class Revocations:
         """Tell whether the session has ended. Raises StoreUnavailable where SQL must be asked and is away."""
         if sid in self._until:
             return True
-        if self._current and self._broker.healthy and time.monotonic() >= self._crowded_until:
+        if self._current and self._broker.healthy and monotonic() >= self._crowded_until:
             return False
         return await self._store.one("tokens.running", sid=sid) is None
 
@@ -86,7 +90,7 @@ class Revocations:
         self._due.set()
 
     def _remember(self, sid: str) -> None:
-        now = time.monotonic()
+        now = monotonic()
         self._until.setdefault(sid, now + self._life)
         while self._until:
             first = next(iter(self._until))
@@ -96,13 +100,17 @@ class Revocations:
                     break
                 self._crowded_until = until
             del self._until[first]
+        REMEMBERED.set(len(self._until))
 
     async def _sweep(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), _SWEEP)
             self._due.clear()
-            await self._read()
+            try:
+                await self._read()
+            except Exception:  # a defect must not be the end of the readings
+                log.exception("revocations_unread")
 
     async def _read(self) -> None:
         now = self._store.now()
@@ -110,8 +118,11 @@ class Revocations:
         try:
             rows = await self._store.all("tokens.revoked_since", revoked_at=known_up_to - _OVERLAP)
         except HubError as error:
-            log.warning("revocations_unread", reason=error.reason)
+            if not self._failing:
+                log.warning("revocations_unread", reason=error.reason)
+            self._failing = True
             return
+        self._failing = False
         for row in rows:
             self._remember(row["sid"])
         self._read_up_to = now
