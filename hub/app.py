@@ -12,12 +12,12 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount
-from starlette.staticfiles import StaticFiles
 
 from hub.accounts.profile import Profiles
 from hub.accounts.routes import AccountRoutes
 from hub.assets import folder
 from hub.audit.log import LoginLog
+from hub.audit.places import Places
 from hub.limits.concurrency import OpenStreams
 from hub.limits.guard import Guard
 from hub.limits.memory import MemoryLimiter
@@ -32,7 +32,7 @@ from hub.qr.identifiers import Identifiers
 from hub.qr.pages import QrPages
 from hub.qr.phone import Phone
 from hub.qr.redemption import Redemption
-from hub.qr.request_info import warm
+from hub.qr.request_info import RequestInfo
 from hub.qr.routes import QrRoutes
 from hub.qr.sockets import QrSockets
 from hub.qr.states import Lifetimes
@@ -46,6 +46,7 @@ from hub.tokens.clients import Clients
 from hub.tokens.keys import KeyRing, RefreshKeys, pem_key, secret_key
 from hub.tokens.routes import TokenRoutes
 from hub.tokens.service import Sessions
+from hub.web.assets import Assets
 from hub.web.context import RequestContext
 from hub.web.cookies import Cookies
 from hub.web.origins import Origins
@@ -77,6 +78,7 @@ def create_app(settings: Settings) -> Starlette:
     grants = Grants(cookies)
     clients = Clients.load(settings.oauth_clients)
     login_log = LoginLog()
+    info = RequestInfo(settings.site_name, Places(settings.geoip_db))
 
     sessions = Sessions(
         store,
@@ -134,7 +136,7 @@ def create_app(settings: Settings) -> Starlette:
         grants=grants,
         origins=origins,
         base_url=settings.base_url,
-        site_name=settings.site_name,
+        info=info,
         doors=doors,
         redirect_uris=frozenset(settings.redirect_uris),
     )
@@ -146,7 +148,7 @@ def create_app(settings: Settings) -> Starlette:
         guard=guard,
         cookies=cookies,
         pages=pages,
-        site_name=settings.site_name,
+        info=info,
         door=doors[0],
         phone_url=f"{SANDBOX_PATH}/phone" if settings.sandbox else None,
         wechat_only=not settings.sandbox,
@@ -159,7 +161,7 @@ def create_app(settings: Settings) -> Starlette:
         *tokens.routes(),
         *AccountRoutes(sessions, Profiles(store)).routes(),
         *OpsRoutes(store, broker).routes(),
-        Mount("/static", StaticFiles(directory=folder("static"))),
+        Mount("/static", Assets(directory=folder("static"))),
     ]
     if settings.sandbox:
         apps = {settings.h5_app[0]: settings.h5_app[1]}
@@ -169,7 +171,6 @@ def create_app(settings: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        warm()
         async with AsyncExitStack() as stack:
             for part in (store, broker, limiter, wechat, sessions, sweep):
                 await part.start()

@@ -110,15 +110,16 @@ class Settings(BaseSettings):
     wechat_open_url: str = Field(
         "", description="WeChat's consent pages; empty: the sandbox, else https://open.weixin.qq.com"
     )
-    wechat_qr_expires_in: int = Field(
-        300, ge=3, le=3600, description="life of an unscanned attempt, seconds"
-    )
+    wechat_qr_expires_in: int = Field(300, ge=3, le=3600, description="life of an unscanned attempt, seconds")
     wechat_session_expires_in: int = Field(
         600, ge=10, le=7200, description="life of a whole attempt, seconds"
     )
     qr_rotate_seconds: int = Field(60, ge=5, le=3600, description="life of the visible code, seconds")
     qr_burn_on_second_scan: bool = Field(True, description="a second person's scan ends the attempt")
 
+    geoip_db: Path | None = Field(
+        None, description="city database in the MaxMind format; none: places are unknown"
+    )
     host: str = Field("127.0.0.1", description="listening address")
     port: int = Field(8000, ge=0, le=65535, description="listening port")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -205,6 +206,8 @@ class Settings(BaseSettings):
         lines += [f"JWT_KEYS: there is no file {path}" for path in self.jwt_keys if not Path(path).is_file()]
         if self.oauth_clients and not self.oauth_clients.is_file():
             lines.append(f"OAUTH_CLIENTS: there is no file {self.oauth_clients}")
+        if self.geoip_db and not self.geoip_db.is_file():
+            lines.append(f"GEOIP_DB: there is no file {self.geoip_db}")
         if self.wechat_door == "h5" and self.production and not self._h5_app()[0]:
             lines.append("WECHAT_H5_APP_ID: the door h5 needs it")
         if self.production:

@@ -21,7 +21,7 @@ export class HubProblem extends Error {
     super(body?.message ?? "");
     this.name = "HubProblem";
     this.status = status;
-    this.slug = body?.type?.split("/").pop() ?? "unreachable";
+    this.slug = (body?.problem ?? body?.type)?.split("/").pop() ?? "unreachable"; // an error frame has a type of its own
     this.retryAfter = body?.retry_after ?? retryAfter;
   }
 

@@ -11,7 +11,7 @@ from hub.qr.attempts import Attempts
 from hub.qr.consent import Consent
 from hub.qr.grants import Grant, Grants
 from hub.qr.phone import Phone
-from hub.qr.request_info import request_info
+from hub.qr.request_info import RequestInfo
 from hub.qr.states import ROTATING_DOORS, Status
 from hub.web.cookies import Cookies
 from hub.web.language import language
@@ -46,7 +46,7 @@ class QrPages:
         guard: Guard,
         cookies: Cookies,
         pages: Pages,
-        site_name: str,
+        info: RequestInfo,
         door: str,
         phone_url: str | None,
         wechat_only: bool,
@@ -58,7 +58,7 @@ class QrPages:
         self._guard = guard
         self._cookies = cookies
         self._pages = pages
-        self._site_name = site_name
+        self._info = info
         self._door = door
         self._phone_url = phone_url
         self._wechat_only = wechat_only
@@ -141,7 +141,7 @@ class QrPages:
                 "nickname": attempt.profile.get("nickname"),
                 "avatar_url": attempt.profile.get("avatar_url"),
             },
-            sign_in=request_info(attempt, self._site_name),
+            sign_in=self._info.describe(attempt, client_address(request), language(request)),
             expires_in=max(0, round(left)),
             purpose=attempt.purpose,
             account_name=None,

@@ -1,30 +1,37 @@
-"""What a person is told about the browser that asks: site, browser, system, address, time."""
+"""What a person is told about the browser that asks: site, browser, system, address, place, time."""
 
 from datetime import UTC
 from typing import Any
 
 import ua_parser
 
+from hub.audit.places import Places
 from hub.qr.attempt import Attempt
 
 
-def request_info(attempt: Attempt, site: str) -> dict[str, Any]:
-    """Return `{site, browser, os, ip, city, requested_at, mismatch}`; unknown parts are None.
+class RequestInfo:
+    """Describes attempts for *site*, with the places of *places*."""
 
-    `mismatch` tells that phone and browser are known to be in different places.
-    """
-    found = ua_parser.parse(attempt.user_agent)
-    return {
-        "site": site,
-        "browser": found.user_agent.family if found.user_agent else None,
-        "os": found.os.family if found.os else None,
-        "ip": attempt.ip_address,
-        "city": attempt.city,
-        "requested_at": attempt.created_at.astimezone(UTC).isoformat(timespec="seconds"),
-        "mismatch": False,
-    }
+    def __init__(self, site: str, places: Places) -> None:
+        self._site = site
+        self._places = places
+        # The rules take so long to load that the first person would wait for it.
+        ua_parser.parse("Mozilla/5.0")
 
+    def describe(self, attempt: Attempt, phone_address: str, language: str) -> dict[str, Any]:
+        """Return `{site, browser, os, ip, city, requested_at, mismatch}`; unknown parts are None.
 
-def warm() -> None:
-    """Load the user-agent rules now: it takes so long that the first person would wait for it."""
-    ua_parser.parse("Mozilla/5.0")
+        `mismatch` tells that phone and browser are known to be in different places.
+        """
+        agent = ua_parser.parse(attempt.user_agent)
+        there = self._places.find(attempt.ip_address, language)
+        here = self._places.find(phone_address, language)
+        return {
+            "site": self._site,
+            "browser": agent.user_agent.family if agent.user_agent else None,
+            "os": agent.os.family if agent.os else None,
+            "ip": attempt.ip_address,
+            "city": there.name if there else None,
+            "requested_at": attempt.created_at.astimezone(UTC).isoformat(timespec="seconds"),
+            "mismatch": bool(there and here and there.key != here.key),
+        }

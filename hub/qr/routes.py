@@ -21,12 +21,13 @@ from hub.qr.grants import Grants
 from hub.qr.identifiers import hashed
 from hub.qr.phone import Answer, Phone
 from hub.qr.redemption import Redemption, challenge_binding, cookie_binding
-from hub.qr.request_info import request_info
+from hub.qr.request_info import RequestInfo
 from hub.qr.states import Status
 from hub.tokens.clients import Clients
 from hub.tokens.service import Device, Sessions
 from hub.web.answers import dump, success
 from hub.web.cookies import REFRESH, Cookies
+from hub.web.language import language
 from hub.web.origins import Origins
 from hub.web.parsing import Body, Printable, bearer, body, client_address, query
 
@@ -96,7 +97,7 @@ class QrRoutes:
         grants: Grants,
         origins: Origins,
         base_url: str,
-        site_name: str,
+        info: RequestInfo,
         doors: tuple[str, ...],
         redirect_uris: frozenset[str],
     ) -> None:
@@ -111,7 +112,7 @@ class QrRoutes:
         self._grants = grants
         self._origins = origins
         self._base_url = base_url
-        self._site_name = site_name
+        self._info = info
         self._doors = doors
         self._redirect_uris = redirect_uris
         self._polls: set[asyncio.Timeout] = set()
@@ -215,7 +216,8 @@ class QrRoutes:
         asked = await body(request, Scan)
         attempt = await self._phone.scan_in_app(asked.qr_code, int(claims.sub))
         session_id = self._attempts.made.session_id(attempt.session_seed, attempt.key)
-        reply = {"session_id": session_id, "request": request_info(attempt, self._site_name)}
+        info = self._info.describe(attempt, client_address(request), language(request))
+        reply = {"session_id": session_id, "request": info}
         return success(reply, headers=headers)
 
     async def confirm(self, request: Request) -> Response:

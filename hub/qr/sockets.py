@@ -195,7 +195,9 @@ class Conversation:
         self._writer = asyncio.create_task(self._write())
 
     async def _refuse(self, error: HubError) -> None:
-        await self._send({"type": "error", **problem(error, self._language)})
+        # The frame's own type wins; the problem's goes under a name of its own.
+        body = problem(error, self._language)
+        await self._send({**body, "type": "error", "problem": body["type"]})
         if self._strikes >= _STRIKES:
             self.close(CLOSED_MISUSE, "three frames in error")
 

@@ -31,6 +31,7 @@ SECONDS = Histogram(
 ANSWERS = Counter("hub_http_answers_total", "Answers by route and status", ["route", "method", "status"])
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WS"})
 _STREAMS = ("/events", "/status/")  # answers that are meant to last say nothing about speed
 
 CONTENT_SECURITY = (
@@ -94,9 +95,12 @@ class RequestContext:
 def _record(scope: MutableMapping[str, Any], status: int, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", "none")
     method = scope.get("method", "WS")
+    if method not in _METHODS:
+        method = "other"  # anyone could fill the labels with methods of their own
     ANSWERS.labels(route, method, str(status)).inc()
     if scope["type"] == "http" and not any(part in route for part in _STREAMS):
         SECONDS.labels(route, method).observe(seconds)
+    refused = {"reason": scope["hub.reason"]} if "hub.reason" in scope else {}
     # The route and not the path: a path can carry a session_id.
     log.info(
         "request",
@@ -105,4 +109,5 @@ def _record(scope: MutableMapping[str, Any], status: int, seconds: float) -> Non
         status=status,
         milliseconds=round(seconds * 1000, 2),
         client=client_address(HTTPConnection(scope)),
+        **refused,
     )
