@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from hub.accounts.identities import Identity, SealedTokens, find_or_create
-from hub.errors import AccountBlocked
+from hub.accounts.profile import Profiles
+from hub.errors import AccountBlocked, Unauthorized
 from hub.store.database import Connection, Row, Store
 from hub.store.encryption import DataKeys, Place
 from hub.wechat.client import Person
@@ -222,3 +223,23 @@ async def test_snapshot_user_is_nobody() -> None:
     """WeChat's made-up user of a snapshot page never becomes an identity."""
     with pytest.raises(ValueError, match="snapshot"):
         Identity.from_person(person(is_snapshot=True))
+
+
+async def test_profile_is_read(store: Store, database_url: str) -> None:
+    """The profile of a new account, with a day of birth as an ISO date."""
+    user = await confirm(store, person())
+    await execute(database_url, "UPDATE users SET birth_date = '2000-01-31'")
+    profile = await Profiles(store).read(user["id"])
+    assert (profile["id"], profile["nickname"], profile["birth_date"]) == (user["id"], "李", "2000-01-31")
+    assert (profile["login_type"], profile["login_methods"]) == ("wechat", ["wechat"])
+    assert profile["wechat_info"]["openid"] == "oAbCdEf"
+    assert profile["created_at"] == profile["wechat_info"]["bind_at"]
+    assert (profile["is_active"], profile["is_premium"], profile["last_login_at"]) == (True, False, None)
+
+
+async def test_profile_of_a_deleted_account(store: Store, database_url: str) -> None:
+    """A token that outlived its account opens nothing."""
+    user = await confirm(store, person())
+    await execute(database_url, "DELETE FROM users WHERE id = :id", id=user["id"])
+    with pytest.raises(Unauthorized):
+        await Profiles(store).read(user["id"])

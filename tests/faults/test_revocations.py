@@ -154,6 +154,52 @@ async def test_after_an_outage_what_was_missed_is_read(
         assert not await two.refuses(running.access_token)
 
 
+async def test_without_broker_and_database_nothing_is_guessed(
+    sqlite_url: str, redis_url: str, redis_prefix: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker comes back before the database does: until that one is read, tokens are not judged."""
+    monkeypatch.setattr("hub.tokens.revocations._SWEEP", 0.05)
+    cut_off = f"redis://127.0.0.1:{proxy.port}/0"
+    async with (
+        node(sqlite_url, redis_url, redis_prefix) as one,
+        node(sqlite_url, cut_off, redis_prefix) as two,
+    ):
+        ended, running = await one.two_sign_ins()
+        proxy.cut()
+        await until(becomes(two.broker, healthy=False))
+        await two.store.stop()
+        await one.sessions.revoke(ended.session_id, "logout")
+        proxy.resume()
+        await until(becomes(two.broker, healthy=True))
+        for pair in (ended, running):
+            with pytest.raises(StoreUnavailable):
+                await two.sessions.verify(pair.access_token)
+        await two.store.start()
+        assert await two.refuses(ended.access_token)
+        assert not await two.refuses(running.access_token)
+
+
+async def test_a_lost_broadcast_is_made_up_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A revocation that was never heard of is found by the next reading, though the broker is healthy."""
+    monkeypatch.setattr("hub.tokens.revocations._SWEEP", 0.05)
+    here, there = make_sessions(store, MemoryBroker()), make_sessions(store, MemoryBroker())
+    await here.start()
+    user = await make_user(store)
+    ended, running = await sign_in(store, here, user), await sign_in(store, here, user)
+    await there.revoke(ended.session_id, "logout")
+
+    async def refused() -> bool:
+        try:
+            await here.verify(ended.access_token)
+        except Unauthorized:
+            return True
+        return False
+
+    await until(refused)
+    assert (await here.verify(running.access_token)).sid == running.session_id
+    await here.stop()
+
+
 async def test_an_overfull_memory_asks_the_database(store: Store) -> None:
     """What had to be forgotten too early is still refused, and what runs is still accepted."""
     broker = MemoryBroker()

@@ -9,7 +9,7 @@ from hub.errors import InvalidRefreshToken
 from hub.realtime.memory import MemoryBroker
 from hub.store.database import Store
 from hub.tokens.service import Sessions, TokenPair
-from tests.signing_in import LAPTOP, Clock, make_sessions, make_user, rows, sign_in
+from tests.signing_in import LAPTOP, Clock, make_sessions, make_user, rows, sign_in, warm
 
 RACERS = 20
 
@@ -19,6 +19,7 @@ async def sessions(store: Store) -> AsyncIterator[Sessions]:
     """Started sessions, at most three of a user."""
     sessions = make_sessions(store, MemoryBroker(), cap=3)
     await sessions.start()
+    await warm(store)
     yield sessions
     await sessions.stop()
 
