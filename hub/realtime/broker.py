@@ -5,7 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from prometheus_client import Counter
+
 from hub.realtime.watch import Message, Watch, Watcher
+
+PUBLISHED = Counter("hub_broker_published_total", "Snapshots published.")
 
 
 class Broker(Protocol):

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hub.realtime.broker import Broker
+from hub.realtime.broker import PUBLISHED, Broker
 from hub.realtime.topics import Topics
 from hub.realtime.watch import Message, Watcher, Watches
 
@@ -41,6 +41,7 @@ class MemoryBroker(Broker):
 
     async def publish(self, channel: str, message: Message, *, ttl: float) -> None:
         self._watches.offer(channel, message)
+        PUBLISHED.inc()
         now = time.monotonic()
         held = self._kept.get(channel)
         if held is None or held.expires <= now or message.seq >= held.message.seq:

@@ -9,18 +9,23 @@ decimal numbers, one space after each, *written* in ms by Redis' clock.
 """
 
 import asyncio
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import structlog
 from prometheus_client import Counter, Gauge
-from redis.asyncio import ConnectionPool
+from redis.asyncio import ConnectionPool, Sentinel
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from hub.realtime.broker import Broker
+from hub.realtime.broker import PUBLISHED, Broker
 from hub.realtime.link import DEFAULT_TIMING, Dialled, Link, Script, Timing
 from hub.realtime.topics import Topics
 from hub.realtime.watch import Message, Watcher, Watches
@@ -29,10 +34,12 @@ from hub.realtime.wire import LinkDown
 log = structlog.stdlib.get_logger("hub.realtime")
 
 CONNECTED = Gauge("hub_broker_connected", "1 while the link to Redis is up.", multiprocess_mode="livemin")
-PUBLISHED = Counter("hub_broker_published_total", "Snapshots published.")
 FAILURES = Counter("hub_broker_publish_failures_total", "Publications that Redis did not take in time.")
 RECONNECTS = Counter("hub_broker_reconnects_total", "Links to Redis rebuilt after an outage.")
 
+_SENTINELS = re.compile(
+    r"redis\+sentinel://(?P<user>[^@/]*@)?(?P<sentinels>[^@/]+)/(?P<service>[^/?]+)(?P<db>/\d+)?"
+)
 _TOPIC = "topic:"
 _SENDER = 16
 _BATCH = 1000
@@ -56,13 +63,15 @@ return {redis.call('GET', KEYS[1]), now[1] * 1000 + math.floor(now[2] / 1000)}
 def dialler(url: str, *, timeout: float) -> Callable[[], Awaitable[Dialled]]:
     """Return what opens a connection to *url*, with *timeout* seconds for each step.
 
-    The URL is of redis-py's kinds `redis://`, `rediss://` or `unix://`; ValueError for another. redis-py does
-    TLS, authentication and the choice of the database, then its transport changes hands. What is returned
-    raises LinkDown.
+    The URL is one of redis-py's (`redis://`, `rediss://`, `unix://`) or names sentinels and what they watch:
+    `redis+sentinel://[user:password@]host:port[,host:port…]/service[/db]`; ValueError for another. redis-py
+    does TLS, authentication and the choice of the database, then its transport changes hands. What is
+    returned raises LinkDown.
     """
-    # Any: redis-py is typed only in part
+    found = _SENTINELS.fullmatch(url)
+    # Any, here and below: redis-py is typed only in part.
     pool: Any = ConnectionPool.from_url(
-        url,
+        f"redis://{found['user'] or ''}sentinels{found['db'] or ''}" if found else url,
         protocol=3,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
@@ -72,26 +81,42 @@ def dialler(url: str, *, timeout: float) -> Callable[[], Awaitable[Dialled]]:
     )
 
     async def dial() -> Dialled:
-        connection = pool.make_connection()
-
-        async def hang_up() -> None:
-            await connection.disconnect(nowait=True)
-
+        options = dict(pool.connection_kwargs)
+        connection: Any = None
         try:
+            if found is not None:
+                options["host"], options["port"] = await _primary(found, timeout)
+            connection = pool.connection_class(**options)
             await connection.connect()
-        except (OSError, RedisError) as error:
-            raise LinkDown(str(error)) from error
-        except asyncio.CancelledError:
-            await hang_up()
+            # redis-py shows its transport to nobody, but asyncio allows any transport to change protocols.
+            transport = connection._writer.transport
+            if transport.is_closing():
+                raise ConnectionResetError("lost after the handshake")
+        except BaseException as error:
+            if connection is not None:
+                await connection.disconnect(nowait=True)
+            if isinstance(error, (OSError, RedisError)):
+                raise LinkDown(str(error)) from error
             raise
-        writer = (
-            connection._writer
-        )  # there is no public way to the transport; asyncio lets it change protocols
-        if writer is None:
-            raise LinkDown("the connection was lost")
-        return Dialled(writer.transport, hang_up)
+        return Dialled(transport, partial(connection.disconnect, nowait=True))
 
     return dial
+
+
+async def _primary(found: re.Match[str], timeout: float) -> tuple[str, int]:
+    """Ask the sentinels for the address of the primary."""
+    addresses = [urlsplit(f"//{address}") for address in found["sentinels"].split(",")]
+    sentinels = cast("Any", Sentinel)(
+        [(address.hostname, address.port or 26379) for address in addresses],
+        sentinel_kwargs={
+            "socket_timeout": timeout,
+            "socket_connect_timeout": timeout,
+            "retry": Retry(NoBackoff(), 0),
+        },
+    )
+    async with sentinels:
+        host, port = await sentinels.discover_master(found["service"])
+    return host, port
 
 
 class RedisBroker(Broker):

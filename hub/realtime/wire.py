@@ -1,7 +1,7 @@
 """RESP3 over one connection: commands out, answers in their order, pushes in between.
 
-redis.asyncio spends 50 to 100 µs of CPU on a command and 60 on a pub/sub message that comes alone, mostly on
-streams, locks and tasks. This protocol does the same with hiredis in 10 to 45 and 20.
+redis.asyncio spends three to seven times as much CPU on a command, and three times as much on a message that
+comes alone, as this protocol does with the same parser: on streams, locks, timers and tasks of its own.
 """
 
 import asyncio

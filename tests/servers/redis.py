@@ -31,11 +31,15 @@ def free_port() -> int:
 class RedisServer:
     """A redis-server without persistence that can be killed, paused and started again on the same port.
 
-    *options* are redis.conf directives (`{"requirepass": "…"}`), for tests that need more than the default.
+    *options* are redis.conf directives (`{"requirepass": "…"}`), for tests that need more than the default. A
+    *sentinel* reads `sentinel.conf` in its folder instead.
     """
 
-    def __init__(self, folder: Path, options: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, options: dict[str, str] | None = None, *, sentinel: bool = False
+    ) -> None:
         self.folder = folder
+        self._sentinel = sentinel
         self.options = options or {}
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -47,8 +51,12 @@ class RedisServer:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        command += ["--save", "", "--appendonly", "no"]
+        command = ["redis-server"]
+        if self._sentinel:
+            command += [str(self.folder / "sentinel.conf"), "--sentinel"]
+        else:
+            command += ["--save", "", "--appendonly", "no"]
+        command += ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         for name, value in self.options.items():
             command += [f"--{name}", value]
         with (self.folder / "redis.log").open("ab") as log:
