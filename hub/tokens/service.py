@@ -2,9 +2,8 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal
 
 import structlog
 from prometheus_client import Counter
@@ -16,6 +15,9 @@ from hub.tokens.claims import CHALLENGE, LEEWAY, AccessTokens, Claims
 from hub.tokens.keys import RefreshKeys
 from hub.tokens.revocations import Revocations
 from hub.tokens.rotation import SID_BYTES, Lineage, Verdict, build, decide, parse, presenter
+from hub.tokens.session import Device, LoginLog, Offence, TokenPair
+
+__all__ = ["Device", "Sessions", "TokenPair", "surplus"]
 
 log = structlog.stdlib.get_logger("hub.tokens")
 
@@ -24,58 +26,6 @@ REFRESHES = Counter("hub_token_refreshes_total", "Refresh tokens presented, by w
 
 _READINGS = 3  # one is enough, two after a race; more only where a replica lags behind
 USER_AGENT_LENGTH = 512  # characters; the column's
-
-
-class Device(NamedTuple):
-    """What is known of the device that asks; the first three as the client told them."""
-
-    name: str | None
-    type: str | None
-    id: str | None
-    ip: str
-    user_agent: str
-    location: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class TokenPair:
-    """The tokens of one session; lives in seconds. `ended` are the sessions that made room for a new one."""
-
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
-    expires_in: int
-    refresh_expires_in: int
-    session_id: str
-    token_type: str = "Bearer"
-    ended: tuple[str, ...] = ()
-
-    def reply(self) -> dict[str, Any]:
-        """Return the members of the token reply (RFC 6749 section 5.1, and two of our own)."""
-        members = asdict(self)
-        del members["ended"]
-        return members
-
-
-Offence = Literal["reuse_detected", "account_blocked"]
-
-
-class LoginLog(Protocol):
-    """Where refused refreshes are put on record: `hub.audit.log`."""
-
-    async def record(
-        self,
-        db: Connection,
-        /,
-        *,
-        user_id: int,
-        account: str | None,
-        method: Literal["refresh"],
-        status: Literal["failed", "blocked"],
-        reason: Offence,
-        device: Device,
-        now: datetime,
-    ) -> None:
-        """Write one row of the login log."""
 
 
 class Sessions:

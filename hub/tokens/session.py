@@ -1,0 +1,59 @@
+"""What a session is opened for and with: the device, its tokens, and where offences are put on record."""
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, Protocol
+
+from hub.store.database import Connection
+
+
+class Device(NamedTuple):
+    """What is known of the device that asks; the first three as the client told them."""
+
+    name: str | None
+    type: str | None
+    id: str | None
+    ip: str
+    user_agent: str
+    location: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """The tokens of one session; lives in seconds. `ended` are the sessions that made room for a new one."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_in: int
+    refresh_expires_in: int
+    session_id: str
+    token_type: str = "Bearer"
+    ended: tuple[str, ...] = ()
+
+    def reply(self) -> dict[str, Any]:
+        """Return the members of the token reply (RFC 6749 section 5.1, and two of our own)."""
+        members = asdict(self)
+        del members["ended"]
+        return members
+
+
+Offence = Literal["reuse_detected", "account_blocked"]
+
+
+class LoginLog(Protocol):
+    """Where refused refreshes are put on record: `hub.audit.log`."""
+
+    async def record(
+        self,
+        db: Connection,
+        /,
+        *,
+        user_id: int,
+        account: str | None,
+        method: Literal["refresh"],
+        status: Literal["failed", "blocked"],
+        reason: Offence,
+        device: Device,
+        now: datetime,
+    ) -> None:
+        """Write one row of the login log."""
