@@ -198,6 +198,7 @@ def create_app(settings: Settings) -> Starlette:
         await sockets.drain(seconds)
         qr.release()
 
+    app.router.redirect_slashes = False  # it would lead to whatever the Host header says
     app.state.drain = drain
     return app
 

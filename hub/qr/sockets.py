@@ -20,10 +20,11 @@ from hub.qr.identifiers import hashed
 from hub.qr.phone import Phone
 from hub.qr.routes import Watch
 from hub.qr.states import Status
-from hub.web.answers import dump, problem, refusal
+from hub.web.answers import dump, problem
 from hub.web.language import language
 from hub.web.origins import Origins
 from hub.web.parsing import client_address, query
+from hub.web.problems import refuse
 
 log = structlog.stdlib.get_logger("hub.qr")
 
@@ -87,7 +88,7 @@ class QrSockets:
                         SOCKETS.dec()
                         self._open.discard(conversation)
         except HubError as error:
-            await websocket.send_denial_response(refusal(error, language(websocket)))
+            await websocket.send_denial_response(await refuse(websocket, error))
         except WebSocketDisconnect:
             return
 
@@ -112,6 +113,7 @@ class Conversation:
         self._language = language(websocket)
         self._sending = asyncio.Lock()
         self._strikes = 0
+        self._closed = False
         self._writer: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -191,7 +193,11 @@ class Conversation:
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
-        await self._follower.switch(session_id)
+        try:
+            await self._follower.switch(session_id)
+        except HubError as error:  # neither attempt is followed now: the client has to come back
+            self.close(error.close_code, error.slug)
+            return
         self._writer = asyncio.create_task(self._write())
 
     async def _refuse(self, error: HubError) -> None:
@@ -199,20 +205,23 @@ class Conversation:
         body = problem(error, self._language)
         await self._send({**body, "type": "error", "problem": body["type"]})
         if self._strikes >= _STRIKES:
-            self.close(CLOSED_MISUSE, "three frames in error")
+            await self._close(CLOSED_MISUSE, "three frames in error")  # and obey nothing more
 
     async def _send(self, frame: dict[str, Any]) -> None:
         try:
             async with self._sending, asyncio.timeout(SEND_TIME):
-                await self._websocket.send_text(dump(frame).decode())
+                if not self._closed:
+                    await self._websocket.send_text(dump(frame).decode())
         except TimeoutError:
             self.close(CLOSED_SLOW, "too slow")
 
     async def _close(self, code: int, reason: str) -> None:
         try:
-            async with asyncio.timeout(SEND_TIME):
-                await self._websocket.close(code, reason)
-        except (TimeoutError, RuntimeError, WebSocketDisconnect):
+            async with asyncio.timeout(SEND_TIME), self._sending:
+                if not self._closed:
+                    self._closed = True
+                    await self._websocket.close(code, reason)
+        except (TimeoutError, WebSocketDisconnect):
             log.info("socket_closed_unheard", code=code)
 
     def _frame(self, snapshot: Snapshot) -> dict[str, Any]:

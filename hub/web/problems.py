@@ -1,7 +1,7 @@
 """From exceptions to answers: the handlers the application installs."""
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from hub.errors import BadRequest, HubError, InternalError, MethodNotAllowed, NotFound
@@ -11,15 +11,18 @@ from hub.web.language import language
 _BY_STATUS: dict[int, type[HubError]] = {400: BadRequest, 404: NotFound, 405: MethodNotAllowed}
 
 
-async def refuse(request: Request, error: Exception) -> Response:
-    """Answer a HubError, or one of Starlette's own HTTPExceptions, with a problem body."""
+async def refuse(connection: HTTPConnection, error: Exception) -> Response:
+    """Answer a HubError, or one of Starlette's own HTTPExceptions, with a problem body.
+
+    The reason is left in the scope, for the log line of the request.
+    """
     if isinstance(error, HTTPException):
         kind = _BY_STATUS.get(error.status_code, InternalError)
         error = kind(error.detail, headers=dict(error.headers or {}))
     if not isinstance(error, HubError):
         raise error
-    request.scope["hub.reason"] = f"{error.slug}: {error.reason}" if error.reason else error.slug
-    return refusal(error, language(request))
+    connection.scope["hub.reason"] = f"{error.slug}: {error.reason}" if error.reason else error.slug
+    return refusal(error, language(connection))
 
 
 HANDLERS = {HubError: refuse, HTTPException: refuse}

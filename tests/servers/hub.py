@@ -63,6 +63,11 @@ class HubProcess:
             return False
 
     @property
+    def database_url(self) -> str:
+        """The DATABASE_URL it was given."""
+        return self._env["DATABASE_URL"]
+
+    @property
     def pid(self) -> int:
         """The process id."""
         assert self._process is not None
