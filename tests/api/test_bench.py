@@ -1,0 +1,34 @@
+"""The bench, in its shortest form: it must work, how fast is not asked here."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.usefixtures("mariadb_server", "redis_server")  # they say so where the programs are missing
+async def test_quick_run(tmp_path: Path) -> None:
+    """A quick run signs people in without a failure, prints the table and writes the figures."""
+    file = tmp_path / "bench.json"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.bench", "--quick", "--json", str(file)),
+        cwd=Path(__file__).parents[2],
+        stdout=asyncio.subprocess.PIPE,
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode == 0
+    report = json.loads(file.read_text())
+    (told,) = (each["sign_ins"] for each in report["rounds"])
+    assert told["errors"] == {}
+    assert told["done"] == told["begun"] > 0
+    figures = {figure["name"]: figure for figure in report["figures"]}
+    frame = figures["confirm on the phone to frame in the browser, median"]
+    assert frame["unit"] == "ms"
+    assert frame["low"] == frame["median"] == frame["high"] > 0
+    for name in figures:
+        assert name in printed.decode()
+    assert figures["refreshes"]["median"] > 0
+    assert figures["statements per sign-in"]["median"] > 1
+    assert {"SQLite read, store to driver", "MariaDB unit, store to driver"} < figures.keys()

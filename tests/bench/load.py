@@ -1,0 +1,198 @@
+"""The load process: `python -m tests.bench.load URL` obeys one JSON line at a time on its standard input.
+
+It has a process of its own so that its work is not charged to anybody else, and one clock for both ends: the
+phone's request leaves and the browser's frame arrives here.
+"""
+
+import asyncio
+import contextlib
+import gc
+import json
+import random
+import secrets
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import uvloop
+
+from tests.bench.client import Failed, Http, Reply, Watcher, clock, watch
+from tests.bench.figures import summary
+from tests.people import AT, challenge
+
+_AT_ONCE = 16  # requests in flight where the pace is the hub's own
+_SETTLE = 15.0  # seconds for the last sign-ins to end
+# As many browsers as a site meets within minutes, for the hub keeps what it has read of one.
+_AGENTS = [
+    f"Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{version}.0.0.0 Safari/537.36"
+    for system in ("X11; Linux x86_64", "Windows NT 10.0; Win64; x64", "Macintosh; Intel Mac OS X 10_15_7")
+    for version in range(120, 150)
+]
+
+
+class Load:
+    """The browsers and phones of one round; each public method is an order."""
+
+    def __init__(self, url: str) -> None:
+        self._http = Http(url)
+        self._sockets_at = f"{url.replace('http', 'ws', 1)}{AT}/ws"
+        self._random = random.Random(20)  # noqa: S311 - the same arrivals in every run
+        self._idle: list[str] = []
+        self._watchers: list[Watcher] = []
+        self._refresh_tokens: list[str] = []
+        self._errors: Counter[str] = Counter()
+        self._steps: dict[str, list[float]] = defaultdict(list)
+
+    async def begin(self, *, count: int) -> None:
+        """Begin *count* attempts that nobody will scan."""
+
+        async def one() -> None:
+            _, attempt = await self._create()
+            self._idle.append(attempt["session_id"])
+
+        await _several(one, count)
+
+    async def open(self) -> None:
+        """Open a socket on each of them, and wait for its first frame."""
+        waiting = list(self._idle)
+
+        async def one() -> None:
+            watcher = await watch(f"{self._sockets_at}/{waiting.pop()}")
+            await watcher.until("pending")
+            self._watchers.append(watcher)
+
+        await _several(one, len(waiting))
+
+    async def sign_ins(self, *, rate: float, seconds: float, tokens: list[str]) -> dict[str, Any]:
+        """Begin sign-ins at random moments, *rate* a second on average, however long each one takes.
+
+        *tokens* are the access tokens of the people, who take turns.
+        """
+        begun, at = clock(), 0.0
+        late: list[float] = []
+        tasks: list[asyncio.Task[None]] = []
+        self._errors.clear()
+        self._steps.clear()
+        while (at := at + self._random.expovariate(rate)) < seconds:
+            await asyncio.sleep(begun + at - clock())
+            late.append(clock() - begun - at)
+            tasks.append(asyncio.create_task(self._sign_in(tokens[len(tasks) % len(tokens)])))
+        _, stuck = await asyncio.wait(tasks, timeout=_SETTLE)
+        for task in stuck:
+            task.cancel()
+            self._errors["unfinished"] += 1
+        taken = clock() - begun
+        return {
+            "begun": len(tasks),
+            "done": len(self._steps["whole"]),
+            "seconds": taken,
+            "rate": len(self._steps["whole"]) / taken,
+            "errors": dict(self._errors),
+            "late": _milliseconds(late),
+            "steps": {name: _milliseconds(values) for name, values in self._steps.items()},
+        }
+
+    async def refresh(self, *, seconds: float) -> dict[str, Any]:
+        """Refresh the sessions that the sign-ins have opened, as fast as the hub can."""
+        begun = clock()
+        done = 0
+
+        async def chain(refresh_token: str) -> None:
+            nonlocal done
+            while clock() - begun < seconds:
+                reply = await self._http.post("/api/token/refresh", {"refresh_token": refresh_token})
+                refresh_token = _data(reply, "refresh")["refresh_token"]
+                done += 1
+
+        await asyncio.gather(*map(chain, self._refresh_tokens[-_AT_ONCE:]))
+        return {"done": done, "seconds": clock() - begun}
+
+    async def end(self) -> None:
+        """Close everything."""
+        for watcher in self._watchers:
+            watcher.close()
+        self._http.close()
+        await asyncio.sleep(0)
+
+    async def _sign_in(self, token: str) -> None:
+        try:
+            await self._walk(token)
+        except Failed as failure:
+            self._errors[str(failure)] += 1
+
+    async def _walk(self, token: str) -> None:
+        """One whole sign-in by the door of the customer's app."""
+        began = clock()
+        verifier, attempt = await self._create()
+        opening = clock()
+        self._note("create", began, opening)
+        watcher = await watch(f"{self._sockets_at}/{attempt['session_id']}")
+        try:
+            self._note("socket", opening, await watcher.until("pending"))
+            scan = await self._http.post(f"{AT}/scan", {"qr_code": attempt["qr_code"]}, token=token)
+            self._note("scan", scan.sent, scan.received)
+            answer = {"session_id": _data(scan, "scan")["session_id"], "action": "confirm"}
+            self._note("scan to frame", scan.sent, await watcher.until("scanned"))
+            confirm = await self._http.post(f"{AT}/confirm", answer, token=token)
+            self._note("confirm", confirm.sent, confirm.received)
+            _data(confirm, "confirm")
+            self._note("confirm to frame", confirm.sent, await watcher.until("confirmed"))
+            proof = {"session_id": attempt["session_id"], "code_verifier": verifier}
+            redeem = await self._http.post(f"{AT}/token", proof)
+            self._note("redeem", redeem.sent, redeem.received)
+            self._refresh_tokens.append(_data(redeem, "redeem")["refresh_token"])
+            self._note("whole", began, clock())
+        finally:
+            watcher.close()
+
+    async def _create(self) -> tuple[str, dict[str, Any]]:
+        verifier = secrets.token_urlsafe(48)
+        asked = {"door": "app", "code_challenge": challenge(verifier)}
+        reply = await self._http.post(f"{AT}/qr-code", asked, agent=self._random.choice(_AGENTS))
+        return verifier, _data(reply, "create")
+
+    def _note(self, step: str, begun: float, ended: float) -> None:
+        self._steps[step].append(ended - begun)
+
+
+def _data(reply: Reply, step: str) -> dict[str, Any]:
+    if reply.status != 200:
+        raise Failed(f"{step}: {reply.status}")
+    data: dict[str, Any] = json.loads(reply.body)["data"]
+    return data
+
+
+def _milliseconds(seconds: list[float]) -> dict[str, float]:
+    return summary(1000 * value for value in seconds)
+
+
+async def _several(one: Callable[[], Awaitable[None]], count: int) -> None:
+    """Do *one* so many times, a few at once."""
+    left = iter(range(count))
+
+    async def lane() -> None:
+        for _ in left:
+            await one()
+
+    await asyncio.gather(*(lane() for _ in range(_AT_ONCE)))
+
+
+async def _obey(url: str) -> None:
+    orders = asyncio.StreamReader(limit=2**24)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(orders), sys.stdin
+    )
+    load = Load(url)
+    # The pauses of this process' own collector would be told as the hub's.
+    gc.freeze()
+    gc.disable()
+    while line := await orders.readline():
+        order = json.loads(line)
+        answer = await getattr(load, order["do"])(**order["with"])
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):  # the parent has got it too, and cleans up
+        uvloop.run(_obey(sys.argv[1]))

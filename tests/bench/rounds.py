@@ -1,0 +1,149 @@
+"""One round: a fresh hub, a thousand idle sockets, and sign-ins on top of them."""
+
+import json
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from hub.tokens.claims import AccessTokens
+from hub.tokens.keys import KeyRing, secret_key
+from tests.bench.machine import cpu_seconds, memory
+from tests.bench.servers import DATABASE, Servers, serving
+from tests.servers.hub import SECRET, HubProcess
+
+_ROOT = Path(__file__).parents[2]
+_VISIBLE = 60  # seconds a code is shown, the hub's default
+
+
+class Plan(NamedTuple):
+    """How much is done in a round; times in seconds, *rate* in sign-ins a second."""
+
+    rounds: int = 3
+    sockets: int = 1000
+    rate: float = 100.0
+    warm_up: float = 3.0
+    idle: float = 10.0
+    load: float = 20.0
+    refresh: float = 4.0
+    statements: int = 400
+
+
+QUICK = Plan(rounds=1, sockets=50, rate=20.0, warm_up=0.5, idle=0.5, load=2.0, refresh=0.5, statements=50)
+
+
+class LoadProcess:
+    """The load process of one round, on the core of whoever starts it."""
+
+    def __init__(self, url: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.load", url],
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._process.kill()
+        self._process.communicate()
+
+    def order(self, do: str, **arguments: object) -> Any:
+        """Have it done and return the answer. Raises RuntimeError when the process has ended."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"do": do, "with": arguments}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the load process has ended in {do}")
+        return json.loads(line)
+
+
+class _Meter:
+    """What the hub and its servers have spent since it was made."""
+
+    def __init__(self, servers: Servers, hub: HubProcess) -> None:
+        self._servers, self._hub = servers, hub
+        self._statements, self._commands = servers.statements(), servers.commands()
+        self._cpu, self._at = cpu_seconds(hub.pid), time.monotonic()
+
+    def read(self) -> dict[str, float]:
+        return {
+            "seconds": time.monotonic() - self._at,
+            "cpu": cpu_seconds(self._hub.pid) - self._cpu,
+            "statements": self._servers.statements() - self._statements,
+            "commands": self._servers.commands() - self._commands,
+        }
+
+
+def add_people(servers: Servers, url: str, count: int) -> list[str]:
+    """Insert accounts and return an access token of the hub at *url* for each."""
+    servers.mariadb.execute(
+        f"USE {DATABASE}",
+        "INSERT INTO users (nickname, created_at, updated_at)"  # noqa: S608 - two numbers
+        f" SELECT CONCAT('Person ', seq), UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) FROM seq_1_to_{count:d}",
+    )
+    rows = servers.mariadb.execute(f"USE {DATABASE}", "SELECT id FROM users")
+    access = AccessTokens(KeyRing([secret_key(f"jwt-{SECRET}")]), issuer=url)
+    now = datetime.now(UTC)
+    return [
+        access.issue(
+            user_id=int(row[0]),
+            sid=f"bench-{row[0]}",
+            role="user",
+            email=None,
+            amr=("wechat",),
+            auth_time=now,
+            now=now,
+            until=now + timedelta(hours=2),
+        )[0]
+        for row in rows
+    ]
+
+
+def measure(servers: Servers, hub: HubProcess, plan: Plan, tokens: list[str]) -> dict[str, Any]:
+    """Run one round and return what it came to."""
+    with serving(hub), LoadProcess(hub.url) as load:
+        load.order("sign_ins", rate=plan.rate, seconds=plan.warm_up, tokens=tokens)
+        load.order("begin", count=plan.sockets)
+        _spread_ages(servers)
+        before, meter = memory(hub.pid), _Meter(servers, hub)
+        load.order("open")
+        opened, after = meter.read(), memory(hub.pid)
+        meter = _Meter(servers, hub)
+        time.sleep(plan.idle)
+        idle = meter.read()
+        meter = _Meter(servers, hub)
+        told = load.order("sign_ins", rate=plan.rate, seconds=plan.load, tokens=tokens)
+        loaded = meter.read()
+        meter = _Meter(servers, hub)
+        refreshed = load.order("refresh", seconds=plan.refresh)
+        refreshing = meter.read()
+        load.order("end")
+    return {
+        "memory_per_socket": (after - before) / plan.sockets,
+        "open": opened,
+        "idle": idle,
+        "load": loaded,
+        "sign_ins": told,
+        "refreshes": {**refreshed, "cpu": refreshing["cpu"]},
+    }
+
+
+def _spread_ages(servers: Servers) -> None:
+    """Let the codes of the idle attempts end one after another, as those of people who came one by one."""
+    servers.mariadb.execute(
+        f"USE {DATABASE}",
+        "UPDATE login_sessions SET qr_expires_at = qr_expires_at"  # noqa: S608 - a number
+        f" - INTERVAL FLOOR(RAND() * {_VISIBLE * 1000:d}) * 1000 MICROSECOND WHERE status = 'pending'",
+    )
