@@ -47,6 +47,7 @@ class MariaDB:
                 _binary("mariadb-install-db", "mysql_install_db"),
                 "--no-defaults",
                 f"--datadir={self.folder / 'data'}",
+                f"--tmpdir={self.folder}",  # a server that starts deletes others' temporary tables there
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 *self._user,
@@ -63,6 +64,7 @@ class MariaDB:
                 _binary("mariadbd", "mysqld"),
                 "--no-defaults",
                 f"--datadir={self.folder / 'data'}",
+                f"--tmpdir={self.folder}",
                 f"--socket={self.socket}",
                 f"--port={self.port}",
                 "--bind-address=127.0.0.1",
