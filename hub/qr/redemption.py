@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -32,6 +33,7 @@ from hub.tokens.service import Device, Sessions, TokenPair
 REDEEMED = Counter("hub_qr_redemptions_total", "Redemptions of confirmed attempts", ["result"])
 
 AMR = ("wechat",)
+_TRIES = 3  # one is enough, two beside a confirmation; more only where a replica lags behind
 
 
 class SignedIn(NamedTuple):
@@ -128,43 +130,53 @@ class Redemption:
 
     async def _redeem(self, attempt: Attempt, device: Device, client_id: str | None = None) -> SignedIn:
         store = self._attempts.store
-        now = store.now()
+        for _ in range(_TRIES):
+            now = store.now()
+            try:
+                signed_in = await store.write(partial(self._open, attempt, device, client_id, now))
+            except AccountBlocked:  # all of it was rolled back, so the offence is recorded by itself
+                REDEEMED.labels("blocked").inc()
+                attempt = await self._attempts.by_id(attempt.id)
+                await self._record(store, attempt.user_id, attempt.scanned_by, device, now, "blocked")
+                raise
+            if signed_in is not None:
+                await self._sessions.announce(signed_in.tokens)
+                REDEEMED.labels("success").inc()
+                return signed_in
+            attempt = await self._attempts.by_id(attempt.id)
+            refusal = refused(attempt, store.now())
+            if refusal is not None:  # else it was confirmed just after we tried
+                REDEEMED.labels("refused").inc()
+                raise refusal
+        raise StoreUnavailable(f"attempt {attempt.id} reads as it was before a change")
 
-        async def work(tx: Connection) -> SignedIn | None:
-            if not await tx.changed("qr.redeem", id=attempt.id, redeemed_at=now):
-                return None
-            user = await tx.one("qr.user", id=attempt.user_id)
-            if user is None:
-                raise AccountBlocked(f"user {attempt.user_id} is gone")
-            tokens = await self._sessions.open(tx, user, device, amr=AMR, now=now, client_id=client_id)
-            await self._record(tx, attempt, device, now, "success")
-            return SignedIn(tokens, user)
-
-        try:
-            signed_in = await store.write(work)
-        except AccountBlocked:  # all of it was rolled back, so the offence is recorded by itself
-            REDEEMED.labels("blocked").inc()
-            await self._record(store, attempt, device, now, "blocked")
-            raise
-        if signed_in is None:
-            REDEEMED.labels("refused").inc()
-            raise self._refused(await self._attempts.by_id(attempt.id))
-        await self._sessions.announce(signed_in.tokens)
-        REDEEMED.labels("success").inc()
-        return signed_in
+    async def _open(
+        self, attempt: Attempt, device: Device, client_id: str | None, now: datetime, tx: Connection
+    ) -> SignedIn | None:
+        """Mark the attempt and open the session; None where the mark is refused."""
+        if not await tx.changed("qr.redeem", id=attempt.id, redeemed_at=now):
+            return None
+        # Not by what was read before the mark: the person may have confirmed, and been made known, since.
+        user = await tx.one("qr.redeemer", id=attempt.id)
+        if user is None:
+            raise AccountBlocked(f"the account of attempt {attempt.id} is gone")
+        tokens = await self._sessions.open(tx, user, device, amr=AMR, now=now, client_id=client_id)
+        await self._record(tx, user["id"], user["scanned_by"], device, now, "success")
+        return SignedIn(tokens, user)
 
     async def _record(
         self,
         db: Connection | Store,
-        attempt: Attempt,
+        user_id: int | None,
+        account: str | None,
         device: Device,
         now: datetime,
         status: Literal["success", "blocked"],
     ) -> None:
         await self._log.record(
             db,
-            user_id=attempt.user_id,
-            account=attempt.scanned_by,
+            user_id=user_id,
+            account=account,
             method="wechat",
             status=status,
             reason="account_blocked" if status == "blocked" else None,
@@ -172,13 +184,16 @@ class Redemption:
             now=now,
         )
 
-    def _refused(self, attempt: Attempt) -> HubError:
-        now = self._attempts.store.now()
-        what = f"attempt {attempt.id} is {attempt.status}"
-        if attempt.status is Status.FAILED:
-            return AttemptFailed(what)
-        if attempt.redeemed_at is not None:
-            return AlreadyRedeemed(what)
-        if attempt.status is Status.EXPIRED or now >= attempt.expires_at:
-            return AttemptExpired(what)
-        return WrongState(what) if attempt.status is Status.CONFIRMED else NotConfirmed(what)
+
+def refused(attempt: Attempt, now: datetime) -> HubError | None:
+    """Return the error that says why *attempt* cannot be redeemed at *now*, None where it can."""
+    what = f"attempt {attempt.id} is {attempt.status}"
+    if attempt.status is Status.FAILED:
+        return AttemptFailed(what)
+    if attempt.redeemed_at is not None:
+        return AlreadyRedeemed(what)
+    if attempt.status is Status.EXPIRED or now >= attempt.expires_at:
+        return AttemptExpired(what)
+    if attempt.status is not Status.CONFIRMED:
+        return NotConfirmed(what)
+    return None if attempt.purpose == "login" else WrongState(what)

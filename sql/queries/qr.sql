@@ -58,6 +58,11 @@ UPDATE login_sessions SET redeemed_at = :redeemed_at
 WHERE id = :id AND status = 'confirmed' AND purpose = 'login' AND redeemed_at IS NULL
   AND expires_at > :redeemed_at;
 
+-- name: redeemer
+SELECT u.id, u.username, u.nickname, u.avatar_url, u.email, u.role, u.status, u.phone, s.scanned_by
+FROM login_sessions s JOIN users u ON u.id = s.user_id
+WHERE s.id = :id;
+
 -- name: by_code_hash
 SELECT * FROM login_sessions WHERE code_hash = :code_hash;
 
