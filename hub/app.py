@@ -41,6 +41,7 @@ from hub.realtime.memory import MemoryBroker
 from hub.realtime.redis import RedisBroker
 from hub.settings import SANDBOX_PATH, Settings
 from hub.store.database import Store
+from hub.store.encryption import DataKeys
 from hub.tokens.claims import AccessTokens
 from hub.tokens.clients import Clients
 from hub.tokens.keys import KeyRing, RefreshKeys, pem_key, secret_key
@@ -113,7 +114,8 @@ def create_app(settings: Settings) -> Starlette:
     consent = None
     if settings.h5_app[0]:
         door = WebConsent(wechat, App(*settings.h5_app), settings.callback_uri, settings.wechat_scope)
-        consent = Consent(attempts, phone, door, ConsentState(cookie_keys))
+        data_keys = DataKeys(settings.secrets("data_keys"))
+        consent = Consent(attempts, phone, door, ConsentState(cookie_keys), data_keys)
     doors = tuple(dict.fromkeys((settings.default_door, *(["h5"] if consent else []), "app")))
 
     sockets = QrSockets(

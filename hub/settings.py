@@ -7,7 +7,7 @@ import ipaddress
 import socket
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -20,6 +20,8 @@ STAND_IN = "development-stand-in-never-use-in-production"
 STAND_IN_APP = ("wxsandbox00000h5", "sandbox-secret")
 
 Texts = Annotated[tuple[str, ...], NoDecode]
+Ring = Literal["cookie_secret", "refresh_keys", "data_keys"]
+RINGS: tuple[Ring, ...] = get_args(Ring)
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
@@ -84,6 +86,9 @@ class Settings(BaseSettings):
     jwt_audience: str = Field("", description="`aud` of access tokens; empty: none")
     access_ttl: int = Field(7200, ge=60, le=86400, description="life of an access token, seconds")
     refresh_keys: Secrets = Field((), description="ring of refresh-token keys, first signs; comma-separated")
+    data_keys: Secrets = Field(
+        (), description="ring of keys that encrypt what is kept for later, first seals; comma-separated"
+    )
     refresh_ttl: int = Field(30 * 86400, ge=3600, description="absolute life of a session, seconds")
     refresh_idle_ttl: int = Field(14 * 86400, ge=600, description="idle life of a session, seconds")
     max_sessions: int = Field(10, ge=1, le=1000, description="sessions per user; the oldest ends")
@@ -133,6 +138,7 @@ class Settings(BaseSettings):
         "cookie_secret",
         "jwt_keys",
         "refresh_keys",
+        "data_keys",
         mode="before",
     )
     @classmethod
@@ -198,9 +204,11 @@ class Settings(BaseSettings):
         lines = []
         if self.jwt_secret.get_secret_value() and len(self.jwt_secret.get_secret_value().encode()) < 32:
             lines.append("JWT_SECRET: must be at least 32 bytes (RFC 7518, 3.2)")
-        for name, ring in (("COOKIE_SECRET", self.cookie_secret), ("REFRESH_KEYS", self.refresh_keys)):
-            if any(len(key.get_secret_value().encode()) < 32 for key in ring):
-                lines.append(f"{name}: every key must be at least 32 bytes")
+        lines += [
+            f"{name.upper()}: every key must be at least 32 bytes"
+            for name in RINGS
+            if any(len(key.encode()) < 32 for key in self.secrets(name))
+        ]
         if self.jwt_alg != "HS256" and not self.jwt_keys:
             lines.append(f"JWT_KEYS: JWT_ALG={self.jwt_alg} needs at least one PEM file")
         lines += [f"JWT_KEYS: there is no file {path}" for path in self.jwt_keys if not Path(path).is_file()]
@@ -228,8 +236,7 @@ class Settings(BaseSettings):
         """The development stand-ins in use, one line each."""
         rings = {
             "JWT_SECRET": [self.jwt_key] if self.jwt_alg == "HS256" else [],
-            "COOKIE_SECRET": self.secrets("cookie_secret"),
-            "REFRESH_KEYS": self.secrets("refresh_keys"),
+            **{name.upper(): self.secrets(name) for name in RINGS},
         }
         lines = [
             f"{name}: the development stand-in is in use"
@@ -281,7 +288,7 @@ class Settings(BaseSettings):
         credentials = f":{password}@" if password else ""
         return f"redis://{credentials}{self.redis_host}:{self.redis_port}/{self.redis_db}"
 
-    def secrets(self, name: Literal["cookie_secret", "refresh_keys"]) -> list[str]:
+    def secrets(self, name: Ring) -> list[str]:
         """Return the key ring *name*; in development a stand-in where none is given."""
         ring: tuple[SecretStr, ...] = getattr(self, name)
         return [key.get_secret_value() for key in ring] or [f"{name}-{STAND_IN}"]

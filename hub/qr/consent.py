@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 import structlog
 
-from hub.accounts.identities import Identity
+from hub.accounts.identities import Identity, SealedTokens
 from hub.errors import AlreadyClaimed, AttemptExpired, AttemptFailed, AttemptNotFound, HubError, WrongState
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts
 from hub.qr.identifiers import hashed
 from hub.qr.phone import Phone
 from hub.store.database import UniqueViolation
+from hub.store.encryption import DataKeys
 from hub.wechat.doors import WebConsent
 from hub.wechat.errors import Blocked, WeChatError
 
@@ -77,11 +78,14 @@ class ConsentState:
 class Consent:
     """Sends a landed phone to WeChat's consent and takes it back."""
 
-    def __init__(self, attempts: Attempts, phone: Phone, door: WebConsent, states: ConsentState) -> None:
+    def __init__(
+        self, attempts: Attempts, phone: Phone, door: WebConsent, states: ConsentState, keys: DataKeys
+    ) -> None:
         self._attempts = attempts
         self._phone = phone
         self._door = door
         self._states = states
+        self._data_keys = keys
 
     def begin(self, attempt: Attempt, secret: str) -> str:
         """Return the address of WeChat's consent page for the browser with this binding secret."""
@@ -121,7 +125,8 @@ class Consent:
             person = await self._door.person(code, language)
             if person.is_snapshot:
                 return Outcome("snapshot_user")
-            identity = Identity.from_person(person)
+            sealed = SealedTokens.seal(self._data_keys, person, self._attempts.store.now())
+            identity = Identity.from_person(person, sealed)
             claimed = await self._phone.claim(attempt, identity.subject, identity.profile())
         except Blocked:
             return Outcome("account_blocked")

@@ -13,6 +13,7 @@ PRODUCTION = {
     "jwt_secret": SECRET,
     "cookie_secret": SECRET,
     "refresh_keys": SECRET,
+    "data_keys": SECRET,
     "wechat_h5_app_id": "wx1",
     "wechat_h5_app_secret": "s",
 }
@@ -66,6 +67,7 @@ def test_production_is_complete() -> None:
         ("jwt_secret", ""),
         ("cookie_secret", ""),
         ("refresh_keys", ""),
+        ("data_keys", ""),
         ("jwt_secret", "jwt_secret-development-stand-in-never-use-in-production"),
         ("hub_limits", "off"),
         ("public_url", "http://login.example.com"),
