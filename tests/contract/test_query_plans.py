@@ -20,7 +20,7 @@ from tests.servers.mariadb import MariaDB
 ROWS = 10_000
 START = datetime(2025, 1, 1, tzinfo=UTC)
 SQL = folder("sql")
-SCHEMA = (SQL / "sqlite" / "0001_core.sql").read_text("utf-8")
+SCHEMA = "\n".join(path.read_text("utf-8") for path in sorted((SQL / "sqlite").glob("*.sql")))
 
 Mysql = Callable[[str], list[list[str]]]
 
@@ -37,7 +37,9 @@ def seeds() -> dict[str, Seeds]:
     """Make up ROWS rows for each table, in an order that keeps references valid."""
     found = {}
     for table, body in re.findall(r"(?s)CREATE TABLE (\w+) \(\n(.*?)\n\)", SCHEMA):
-        kinds = dict(re.findall(r"(?m)^    ([a-z_]+) (TEXT|INTEGER|DATETIME|BOOLEAN)", body))
+        later = "\n".join(re.findall(rf"ALTER TABLE {table} ADD COLUMN (.+);", SCHEMA))
+        columns = r"(?m)^ *([a-z_]+) (TEXT|INTEGER|DATETIME|BOOLEAN)"
+        kinds = dict(re.findall(columns, f"{body}\n{later}"))
         choices = {
             name: re.findall(r"'(\w+)'", values)
             for name, values in re.findall(r"(?s)CHECK \((\w+) IN \((.*?)\)\)", body)

@@ -23,7 +23,8 @@ class Schema(NamedTuple):
 def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
     """The SQLite dialect in a database of its own."""
     link = sqlite3.connect(tmp_path_factory.mktemp("schema") / "hub.db")
-    link.executescript((folder("sql") / "sqlite" / "0001_core.sql").read_text("utf-8"))
+    for path in sorted((folder("sql") / "sqlite").glob("*.sql")):
+        link.executescript(path.read_text("utf-8"))
     yield link
     link.close()
 
