@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import random
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -15,6 +17,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 PING_INTERVAL = 20.0  # seconds, ± 10 %
 DRAIN_TIME = 5.0  # seconds over which the sockets are told to go
 SHUTDOWN_TIME = 10  # seconds that requests in flight get after that
+# Most garbage here goes by reference count; the collector's default of 700 allocations took a tenth of the time.
+COLLECTION = (10_000, 20, 50)
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
@@ -37,6 +41,16 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._drain = drain
         self._draining: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve, and keep what start-up has made out of every garbage collection from now on.
+
+        A full collection stops everything, with ten thousand sockets for more than half a second.
+        """
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*COLLECTION)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
