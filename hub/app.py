@@ -107,10 +107,7 @@ def create_app(settings: Settings) -> Starlette:
     phone = Phone(attempts, login_log, limiter, burn=settings.qr_burn_on_second_scan)
     redemption = Redemption(attempts, sessions, login_log)
 
-    wechat = WeChatClient(
-        settings.wechat_api_url or _wechat(settings, "https://api.weixin.qq.com", settings.loopback_url),
-        settings.wechat_open_url or _wechat(settings, "https://open.weixin.qq.com", settings.base_url),
-    )
+    wechat = WeChatClient(*settings.wechat_urls)
     consent = None
     if settings.h5_app[0]:
         door = WebConsent(wechat, App(*settings.h5_app), settings.callback_uri, settings.wechat_scope)
@@ -209,7 +206,3 @@ def _key_ring(settings: Settings) -> KeyRing:
     if settings.jwt_alg == "HS256":
         return KeyRing([secret_key(settings.jwt_key)])
     return KeyRing([pem_key(Path(path).read_bytes(), settings.jwt_alg) for path in settings.jwt_keys])
-
-
-def _wechat(settings: Settings, real: str, own: str) -> str:
-    return f"{own}{SANDBOX_PATH}" if settings.sandbox else real

@@ -1,20 +1,19 @@
-"""The command line: `hub serve`, `hub migrate`."""
+"""The command line: `hub serve`, `hub migrate`, `hub doctor`."""
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
 from hub import __version__
 from hub.app import create_app
 from hub.errors import StoreUnavailable
-from hub.ops import logs
+from hub.ops import doctor, logs
 from hub.server import Server, config
 from hub.settings import Settings, SettingsError
-from hub.store.migrate import MigrationFailed, migrate
+from hub.store.migrate import MigrationFailed, migrate, pending
+from hub.wechat.client import App
 
 
 @click.group()
@@ -30,7 +29,9 @@ def serve(host: str | None, port: int | None) -> None:
     """Serve the hub; in development the database is migrated first."""
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = _settings(**given)
-    if not settings.production:
+    if settings.production:
+        _demand_schema(settings)
+    else:
         _migrate(settings)
         _greet(settings)
     app = create_app(settings)
@@ -50,6 +51,29 @@ def migrate_command() -> None:
     click.echo("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
 
 
+@main.command("doctor")
+def doctor_command() -> None:
+    """Look at settings, database, Redis and WeChat, and say what to mend; exits with 1 if anything is."""
+    settings = _settings()
+    for line in settings.stand_ins:
+        click.echo(f"note     {line}")
+
+    async def examine() -> bool:
+        well = True
+        async for finding in doctor.examine(
+            settings.database_url,
+            settings.redis,
+            settings.redis_key_prefix,
+            None if settings.sandbox else settings.wechat_urls,
+            App(*settings.h5_app),
+        ):
+            click.echo(f"{'ok' if finding.well else 'mend':8} {finding.part}: {finding.text}")
+            well = well and finding.well
+        return well
+
+    sys.exit(0 if asyncio.run(examine()) else 1)
+
+
 def _settings(**given: Any) -> Settings:
     try:
         settings = Settings.load(**given)
@@ -62,13 +86,21 @@ def _settings(**given: Any) -> Settings:
 
 
 def _migrate(settings: Settings) -> list[str]:
-    parts = urlsplit(settings.database_url)
-    if parts.scheme == "sqlite":
-        Path(settings.database_url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     try:
         return asyncio.run(migrate(settings.database_url))
     except (MigrationFailed, StoreUnavailable) as error:
         click.echo(f"hub: DATABASE_URL: {error}", err=True)
+        sys.exit(3)
+
+
+def _demand_schema(settings: Settings) -> None:
+    try:
+        missing = asyncio.run(pending(settings.database_url))
+    except MigrationFailed as error:
+        click.echo(f"hub: DATABASE_URL: {error}", err=True)
+        sys.exit(3)
+    if missing:
+        click.echo(f"hub: run `hub migrate` first: {', '.join(missing)}", err=True)
         sys.exit(3)
 
 

@@ -126,7 +126,7 @@ class Settings(BaseSettings):
         None, description="city database in the MaxMind format; none: places are unknown"
     )
     host: str = Field("127.0.0.1", description="listening address")
-    port: int = Field(8000, ge=0, le=65535, description="listening port")
+    port: int = Field(8000, ge=1, le=65535, description="listening port")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe line told"
     )
@@ -308,6 +308,13 @@ class Settings(BaseSettings):
         if self.wechat_h5_app_id:
             return self.wechat_h5_app_id, self.wechat_h5_app_secret.get_secret_value()
         return self.wechat_oa_app_id, self.wechat_oa_app_secret.get_secret_value()
+
+    @cached_property
+    def wechat_urls(self) -> tuple[str, str]:
+        """WeChat's API as the hub reaches it, and its consent pages as people reach them."""
+        sandbox = (f"{self.loopback_url}{SANDBOX_PATH}", f"{self.base_url}{SANDBOX_PATH}")
+        api, pages = sandbox if self.sandbox else ("https://api.weixin.qq.com", "https://open.weixin.qq.com")
+        return self.wechat_api_url or api, self.wechat_open_url or pages
 
     @cached_property
     def default_door(self) -> Literal["h5", "app"]:
