@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, get_args
 Kind = Literal["sms", "email"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-# Each template with its parameters beside the code; a one-time code's purpose has the template `<purpose>_code`.
+# Each template with its parameters beside the code; a purpose of codes has the template `<purpose>_code`.
 TEMPLATES: Mapping[str, frozenset[str]] = {
     "login_code": frozenset({"minutes"}),
     "register_code": frozenset({"minutes"}),

@@ -1,0 +1,62 @@
+"""How long each table keeps its rows, and the removal of what is older, in batches."""
+
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+import structlog
+from prometheus_client import Counter
+
+from hub.store.database import Store
+
+log = structlog.stdlib.get_logger("hub.worker")
+
+REMOVED = Counter("hub_worker_removed_total", "Rows removed after their time.", ["table"])
+
+BATCH: Final = 500
+
+
+class Rule(NamedTuple):
+    """Rows of *table* go once their *column* is older than *age*; *query* removes a batch of them."""
+
+    table: str
+    query: str
+    column: str
+    age: timedelta
+    status: str | None = None
+
+
+_DAY: Final = timedelta(days=1)
+# An ended session is remembered for longer than its access tokens live (at most a day, and some jitter).
+_SESSION: Final = timedelta(days=2)
+_DEAD_LETTER: Final = timedelta(days=7)
+
+RULES: Final = (
+    Rule("verification_codes", "remove_codes", "expires_at", _DAY),
+    Rule("code_locks", "remove_locks", "locked_until", timedelta(hours=1)),
+    *(
+        Rule("login_sessions", "remove_attempts", "expires_at", _DAY, status)
+        for status in ("pending", "scanned", "confirmed", "expired", "failed")
+    ),
+    Rule("provider_callbacks", "remove_callbacks", "created_at", _DAY),
+    Rule("user_sessions", "remove_ended_sessions", "revoked_at", _SESSION),
+    Rule("user_sessions", "remove_expired_sessions", "expires_at", _SESSION),
+    Rule("outbox", "remove_sent_messages", "sent_at", _DAY),
+    Rule("outbox", "remove_dead_messages", "dead_at", _DEAD_LETTER),
+)
+
+
+async def remove(store: Store, rule: Rule, now: datetime) -> int:
+    """Remove what is over by *rule*, BATCH rows at a time, and return how many that were."""
+    values: dict[str, object] = {rule.column: now - rule.age}
+    if rule.status:
+        values["status"] = rule.status
+    removed = 0
+    while True:
+        batch = await store.changed(f"worker.{rule.query}", **values, limit=BATCH)
+        removed += batch
+        REMOVED.labels(rule.table).inc(batch)
+        if batch < BATCH:
+            break
+    if removed:
+        log.info("rows_removed", table=rule.table, rows=removed)
+    return removed
