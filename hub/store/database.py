@@ -47,6 +47,8 @@ T = TypeVar("T")
 
 async def connect(location: Location, *, writes: bool = True, statement_limit: float | None = None) -> Link:
     """Open one connection. Raises LinkLost or Refused."""
+    if location.path and not location.path.parent.is_dir():
+        raise Refused(f"the folder {location.path.parent} does not exist")
     driver = mysql if location.engine == "mysql" else sqlite
     options = mysql.options(statement_limit) if location.engine == "mysql" else sqlite.OPTIONS
     # One object per connection: a pool that several share would let one stuck connection hold up the others.

@@ -47,4 +47,4 @@ class Link(Protocol):
         """Say goodbye and close."""
 
     async def abandon(self) -> None:
-        """Close without a word and at once, whatever the connection is in the middle of."""
+        """Close without a word, whatever the connection is in the middle of."""

@@ -3,7 +3,6 @@
 Each statement outside `begin` commits by itself, and each costs one hop to the connection's thread.
 """
 
-import asyncio
 import contextlib
 import sqlite3
 from typing import Any, NoReturn
@@ -99,10 +98,8 @@ class SQLiteLink:
         self.alive = False
         with contextlib.suppress(ValueError):  # it is closed
             await self._raw.interrupt()
-        closed = self._raw.stop()
-        if closed is not None:
-            # An interrupted statement ends at once; a stuck disk may not.
-            await asyncio.wait([closed], timeout=1)
+        # An interrupted statement ends at once, one that waits for another process when its time is over.
+        await self._raw.stop()
 
     async def _command(self, sql: str) -> None:
         try:

@@ -84,6 +84,7 @@ class Lane:
         self._waiting: OrderedDict[_Unit, None] = OrderedDict()
         self._idle: list[_Worker] = []  # the last one in is the first one out: the rest may go idle and close
         self._tasks: list[asyncio.Task[None]] = []
+        self._closing: set[asyncio.Task[None]] = set()
         self._open = False
         self._away = False
         self._seconds = UNIT_SECONDS.labels(name)
@@ -105,6 +106,8 @@ class Lane:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._tasks = []
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=self._limit)
 
     def recycle(self, idle: float) -> None:
         """Let go of the connections that nobody has used for *idle* seconds."""
@@ -187,7 +190,7 @@ class Lane:
                 outcome: Exception = error
             else:
                 # Only stop() cancels a worker; the work may also have awaited something that was cancelled.
-                await self._abandon(worker)
+                self._abandon(worker)
                 outcome = _unavailable("stopped", "the work was cancelled")
             if not future.done():
                 future.set_exception(outcome)
@@ -214,7 +217,7 @@ class Lane:
                 async with asyncio.timeout_at(until) as limit:
                     return await unit.run(link)
             except LinkLost as error:
-                await self._abandon(worker)
+                self._abandon(worker)
                 lost += 1
                 if lost > 1 or not unit.repeatable:
                     raise _unavailable("lost", str(error)) from error
@@ -227,17 +230,17 @@ class Lane:
                 RETRIES.labels("contended").inc()
                 await asyncio.sleep(random.uniform(0.5, 1) * 0.01 * 2**contended)  # noqa: S311 - spreads rivals only
             except Refused as error:
-                await self._abandon(worker)
+                self._abandon(worker)
                 raise _unavailable("refused", str(error)) from error
             except TimeoutError as error:
                 if not limit.expired():
                     raise
-                await self._abandon(worker)
+                self._abandon(worker)
                 raise _unavailable("limit", f"not done within {self._limit:g} s") from error
             finally:
                 self._seconds.observe(perf_counter() - begun)
                 if worker.link and not worker.link.alive:
-                    await self._abandon(worker)
+                    self._abandon(worker)
 
     async def _connected(self, worker: _Worker, deadline: float) -> Link:
         """Return the worker's connection, a new one where need be. Raises StoreUnavailable at *deadline*."""
@@ -246,7 +249,7 @@ class Lane:
         if link is not None:
             if link.alive and (loop.time() - worker.used_at < _PING_AFTER or await _answers(link)):
                 return link
-            await self._abandon(worker)
+            self._abandon(worker)
         while True:
             error: Exception
             try:
@@ -279,11 +282,13 @@ class Lane:
                 async with asyncio.timeout(1):
                     await link.close()
 
-    async def _abandon(self, worker: _Worker) -> None:
+    def _abandon(self, worker: _Worker) -> None:
         link, worker.link = worker.link, None
         if link is not None:
             CONNECTIONS.dec()
-            await link.abandon()
+            closing = asyncio.create_task(link.abandon())  # nobody waits for it but stop()
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
 
 async def _answers(link: Link) -> bool:

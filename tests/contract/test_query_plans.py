@@ -35,20 +35,24 @@ class Seeds(NamedTuple):
 @functools.cache
 def seeds() -> dict[str, Seeds]:
     """Make up ROWS rows for each table, in an order that keeps references valid."""
+    link = sqlite3.connect(":memory:")
+    link.executescript(SCHEMA)
     found = {}
-    for table, body in re.findall(r"(?s)CREATE TABLE (\w+) \(\n(.*?)\n\)", SCHEMA):
-        later = "\n".join(re.findall(rf"ALTER TABLE {table} ADD COLUMN (.+);", SCHEMA))
-        columns = r"(?m)^ *([a-z_]+) (TEXT|INTEGER|DATETIME|BOOLEAN)"
-        kinds = dict(re.findall(columns, f"{body}\n{later}"))
+    tables = (
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid"
+    )
+    for table, text in link.execute(tables):
+        kinds = {row[1]: row[2] for row in link.execute(f"PRAGMA table_info({table})")}
         choices = {
             name: re.findall(r"'(\w+)'", values)
-            for name, values in re.findall(r"(?s)CHECK \((\w+) IN \((.*?)\)\)", body)
+            for name, values in re.findall(r"(?s)CHECK \((\w+) IN \((.*?)\)\)", text)
         }
         rows = [
             [cell(table, name, kind, choices.get(name, []), row) for name, kind in kinds.items()]
             for row in range(1, ROWS + 1)
         ]
         found[table] = Seeds(kinds, rows)
+    link.close()
     return found
 
 

@@ -9,6 +9,12 @@ import pytest
 from hub.assets import folder
 from tests.servers.mariadb import MariaDB
 
+TABLES = {
+    "account_events", "admin_log", "code_locks", "email_subscribers", "login_logs", "login_sessions",
+    "oauth_connections", "outbox", "provider_callbacks", "user_login_types", "user_sessions", "users",
+    "verification_codes", "wechat_users",
+}  # fmt: skip
+
 
 class Schema(NamedTuple):
     """What two dialects must agree on; keys and references are sets of column tuples."""
@@ -84,6 +90,12 @@ def mysql_schema(query: Callable[[str], list[list[str]]]) -> Schema:
     ):
         schema.foreign.add((row[0], row[1], row[2], row[3], row[4]))
     return schema
+
+
+def test_both_dialects_have_the_same_files() -> None:
+    """A migration has one name and two dialects."""
+    names = [{path.name for path in (folder("sql") / engine).glob("*.sql")} for engine in ("sqlite", "mysql")]
+    assert names[0] == names[1]
 
 
 def test_both_dialects_have_the_same_tables_and_keys(

@@ -386,5 +386,5 @@ async def test_stop_lets_a_begun_unit_end(probe: Store) -> None:
 async def test_a_store_starts_only_where_there_is_a_database() -> None:
     """A folder that does not exist is told in the error."""
     store = Store("sqlite:////nonexistent/hub.db", wait=0.2)
-    with pytest.raises(StoreUnavailable, match="unable to open"):
+    with pytest.raises(StoreUnavailable, match="the folder /nonexistent does not exist"):
         await store.start()
