@@ -4,7 +4,9 @@ Values come from the environment, then from `.env`. All errors are told at once,
 """
 
 import ipaddress
+import re
 import socket
+from email.utils import parseaddr
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -23,6 +25,26 @@ Texts = Annotated[tuple[str, ...], NoDecode]
 Ring = Literal["cookie_secret", "refresh_keys", "data_keys"]
 RINGS: tuple[Ring, ...] = get_args(Ring)
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
+SmsProviders = Annotated[tuple[Literal["console", "aliyun", "tencent"], ...], NoDecode]
+EmailProviders = Annotated[tuple[Literal["console", "smtp"], ...], NoDecode]
+
+_TEMPLATE = re.compile(r"(\*|[a-z_]+)(:[A-Za-z-]+)?=[^\s/=]+(/[a-z_]+)*")
+_DEMANDED = {
+    "aliyun": (
+        "aliyun_access_key_id",
+        "aliyun_access_key_secret",
+        "aliyun_sms_sign_name",
+        "aliyun_sms_templates",
+    ),
+    "tencent": (
+        "tencent_secret_id",
+        "tencent_secret_key",
+        "tencent_sms_app_id",
+        "tencent_sms_sign_name",
+        "tencent_sms_templates",
+    ),
+    "smtp": ("smtp_host", "smtp_from"),
+}
 
 
 class SettingsError(Exception):
@@ -122,6 +144,47 @@ class Settings(BaseSettings):
     qr_rotate_seconds: int = Field(60, ge=5, le=3600, description="life of the visible code, seconds")
     qr_burn_on_second_scan: bool = Field(True, description="a second person's scan ends the attempt")
 
+    sms_providers: SmsProviders = Field(
+        (),
+        description="order of SMS providers (`aliyun`, `tencent`); empty: `console`, in production none",
+    )
+    aliyun_access_key_id: str = Field("", description="Aliyun access key")
+    aliyun_access_key_secret: SecretStr = Field(SecretStr(""), description="its secret")
+    aliyun_sms_sign_name: str = Field("", description="sign name registered with Aliyun")
+    aliyun_sms_templates: Texts = Field(
+        (), description="template codes by message: `login_code=SMS_1/code`, `login_code:en=…`, `*=…`"
+    )
+    aliyun_sms_url: str = Field("https://dysmsapi.aliyuncs.com", description="Aliyun's endpoint")
+    tencent_secret_id: str = Field("", description="Tencent Cloud secret id")
+    tencent_secret_key: SecretStr = Field(SecretStr(""), description="its key")
+    tencent_sms_app_id: str = Field("", description="SdkAppId of the SMS application")
+    tencent_sms_sign_name: str = Field("", description="sign name registered with Tencent Cloud")
+    tencent_sms_templates: Texts = Field(
+        (), description="template ids by message: `login_code=1110/code/minutes`, `*=…`"
+    )
+    tencent_sms_region: str = Field("ap-guangzhou", description="region of the SMS application")
+    tencent_sms_url: str = Field("https://sms.tencentcloudapi.com", description="Tencent Cloud's endpoint")
+    email_providers: EmailProviders = Field(
+        (), description="e-mail providers: `smtp`; empty: `console`, in production none"
+    )
+    smtp_host: str = Field("", description="mail server")
+    smtp_port: int = Field(587, ge=1, le=65535, description="its port")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="`starttls` (port 587), `tls` (465) or `none` (a relay on this machine)"
+    )
+    smtp_username: str = Field("", description="sign-in name; empty: none")
+    smtp_password: SecretStr = Field(SecretStr(""), description="its password")
+    smtp_from: str = Field("", description="From address, `name@example.com` or `Name <name@example.com>`")
+    hub_worker: Literal["in-process", "off"] = Field(
+        "in-process", description="whether `hub serve` does the worker's work too; `off` beside `hub worker`"
+    )
+    worker_metrics_port: int = Field(
+        0, ge=0, le=65535, description="port on which `hub worker` answers `/metrics`; 0: none"
+    )
+    archive_dir: Path = Field(
+        Path("var/archive"), description="where login logs older than 6 months go, a file a month"
+    )
+
     geoip_db: Path | None = Field(
         None, description="city database in the MaxMind format; none: places are unknown"
     )
@@ -139,6 +202,10 @@ class Settings(BaseSettings):
         "jwt_keys",
         "refresh_keys",
         "data_keys",
+        "sms_providers",
+        "aliyun_sms_templates",
+        "tencent_sms_templates",
+        "email_providers",
         mode="before",
     )
     @classmethod
@@ -147,7 +214,14 @@ class Settings(BaseSettings):
             [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
         )
 
-    @field_validator("public_url", "wechat_api_url", "wechat_open_url", "wechat_redirect_uri")
+    @field_validator(
+        "public_url",
+        "wechat_api_url",
+        "wechat_open_url",
+        "wechat_redirect_uri",
+        "aliyun_sms_url",
+        "tencent_sms_url",
+    )
     @classmethod
     def _address(cls, value: str) -> str:
         if not value:
@@ -172,6 +246,22 @@ class Settings(BaseSettings):
         for uri in value:
             if not urlsplit(uri).scheme or "#" in uri:
                 raise ValueError(f"{uri!r} must be absolute and without a fragment (RFC 6749, 3.1.2)")
+        return value
+
+    @field_validator("aliyun_sms_templates", "tencent_sms_templates")
+    @classmethod
+    def _templates(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            if not _TEMPLATE.fullmatch(entry):
+                raise ValueError(f"{entry!r} is not message=template or message=template/field/field")
+        return value
+
+    @field_validator("smtp_from")
+    @classmethod
+    def _mail_address(cls, value: str) -> str:
+        name, at, domain = parseaddr(value)[1].rpartition("@")
+        if value and not (name and at and domain and value.isprintable()):
+            raise ValueError("must be name@example.com or Some Name <name@example.com>")
         return value
 
     @field_validator("trusted_proxies")
@@ -216,11 +306,22 @@ class Settings(BaseSettings):
             lines.append(f"OAUTH_CLIENTS: there is no file {self.oauth_clients}")
         if self.geoip_db and not self.geoip_db.is_file():
             lines.append(f"GEOIP_DB: there is no file {self.geoip_db}")
+        lines += [
+            f"{setting.upper()}: {provider} needs it"
+            for provider in (*self.sms_senders, *self.email_senders)
+            for setting in _DEMANDED.get(provider, ())
+            if not _given(getattr(self, setting))
+        ]
+        if self.smtp_username and self.smtp_security == "none":
+            lines.append("SMTP_SECURITY: a password is not sent without TLS")
         if self.wechat_door == "h5" and self.production and not self._h5_app()[0]:
             lines.append("WECHAT_H5_APP_ID: the door h5 needs it")
         if self.production:
-            if urlsplit(self.public_url).scheme != "https":
-                lines.append("PUBLIC_URL: production demands an https address")
+            lines += [
+                f"{name.upper()}: production demands an https address"
+                for name in ("public_url", "aliyun_sms_url", "tencent_sms_url")
+                if urlsplit(getattr(self, name)).scheme != "https"
+            ]
             lines += [f"{line} (HUB_ENV=production)" for line in self.stand_ins]
         elif self.stand_ins and (place := self._public_place()):
             lines += [f"{line} ({place} is a public address)" for line in self.stand_ins]
@@ -245,6 +346,14 @@ class Settings(BaseSettings):
         ]
         if self.sandbox:
             lines.append("WECHAT_API_URL, WECHAT_OPEN_URL: the sandbox stands in for WeChat")
+        lines += [
+            f"{name}: the console stands in for a real sender"
+            for name, senders in (
+                ("SMS_PROVIDERS", self.sms_senders),
+                ("EMAIL_PROVIDERS", self.email_senders),
+            )
+            if "console" in senders
+        ]
         if self.hub_limits == "off":
             lines.append("HUB_LIMITS: rate limits are off")
         return lines
@@ -298,6 +407,16 @@ class Settings(BaseSettings):
         """The HS256 key; in development a stand-in where none is given."""
         return self.jwt_secret.get_secret_value() or f"jwt_secret-{STAND_IN}"
 
+    @property
+    def sms_senders(self) -> tuple[str, ...]:
+        """The SMS providers in use, the first choice first."""
+        return self.sms_providers or (() if self.production else ("console",))
+
+    @property
+    def email_senders(self) -> tuple[str, ...]:
+        """The e-mail providers in use, the first choice first."""
+        return self.email_providers or (() if self.production else ("console",))
+
     @cached_property
     def h5_app(self) -> tuple[str, str]:
         """App id and secret of the in-app door, two empty texts where it is not configured."""
@@ -340,6 +459,10 @@ class Settings(BaseSettings):
             if address.is_global:
                 return place
         return ""
+
+
+def _given(value: object) -> bool:
+    return bool(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
 
 def own_address() -> str:
