@@ -55,8 +55,13 @@ class Location:
         unknown = options.keys() - {"unix_socket", "ssl"}
         if unknown:
             raise ValueError(f"DATABASE_URL: unknown option {', '.join(sorted(unknown))}")
+        login, _, server = parts.netloc.rpartition("@")
+        if parts.password:
+            # aiomysql sends a password as Latin-1; the server has hashed its UTF-8.
+            sent = unquote(parts.password).encode().decode("latin-1")
+            login = f"{login.partition(':')[0]}:{quote(sent, safe='')}"
         query = "&".join(f"{key}={quote(value)}" for key, value in options.items())
-        return cls(engine, f"mysql://{parts.netloc}/{quote(name)}" + (f"?{query}" if query else ""))
+        return cls(engine, f"mysql://{login}@{server}/{quote(name)}" + (f"?{query}" if query else ""))
 
     @classmethod
     def _file(cls, name: str, netloc: str, options: dict[str, str]) -> "Location":

@@ -20,7 +20,7 @@ from hub.store.migrate import migrate
 
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/usr/local/mysql/bin"])
 _START_SECONDS = 60.0
-_PASSWORD = "p@ss/word %"  # with signs that a URL must encode
+_PASSWORD = "p@ss/wörd %密"  # with signs that a URL must encode, and some beyond Latin-1
 
 
 class MariaDB:
@@ -120,11 +120,12 @@ class MariaDB:
                 "--user=root",
                 "--batch",
                 "--skip-column-names",
+                "--default-character-set=utf8mb4",
             ],
             input=";\n".join(statements),
             check=True,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=_START_SECONDS,
         )
         return [line.split("\t") for line in done.stdout.splitlines()]
