@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.redis import free_port
+from tests.servers.mariadb import MariaDB
+from tests.servers.redis import RedisServer, free_port
 
 START_LIMIT = 30.0
+ALLOWED_ORIGIN = "https://shop.example.com"
 SECRET = "test-secret-" * 4
 
 
@@ -108,7 +110,7 @@ class HubProcess:
 @pytest.fixture(scope="session")
 def hub_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
     """One hub in the embedded default, shared by the session; limits are off."""
-    process = HubProcess(tmp_path_factory.mktemp("hub"), ALLOWED_ORIGINS="https://shop.example.com").start()
+    process = HubProcess(tmp_path_factory.mktemp("hub"), ALLOWED_ORIGINS=ALLOWED_ORIGIN).start()
     yield process
     process.stop()
 
@@ -127,9 +129,29 @@ def hub_on_servers(tmp_path: Path, hub_env: dict[str, str]) -> Iterator[HubProce
     process.stop()
 
 
+@pytest.fixture(scope="session")
+def hub_beside_servers(
+    tmp_path_factory: pytest.TempPathFactory,
+    mariadb_server: MariaDB,
+    mariadb_schema: str,
+    redis_server: RedisServer,
+) -> Iterator[HubProcess]:
+    """One hub on MariaDB and Redis, shared by the session; limits are off."""
+    mariadb_server.execute("CREATE DATABASE hub_shared", "USE hub_shared", mariadb_schema)
+    process = HubProcess(
+        tmp_path_factory.mktemp("hub"),
+        DATABASE_URL=mariadb_server.url("hub_shared"),
+        REDIS_URL=redis_server.url,
+        REDIS_KEY_PREFIX="test:shared:",
+        ALLOWED_ORIGINS=ALLOWED_ORIGIN,
+    ).start()
+    yield process
+    process.stop()
+
+
 @pytest.fixture(params=["embedded", "servers"])
 def hub(request: pytest.FixtureRequest) -> HubProcess:
-    """A hub on each pair of back ends in turn."""
-    name = "hub_on_sqlite" if request.param == "embedded" else "hub_on_servers"
+    """A shared hub on each pair of back ends in turn."""
+    name = "hub_on_sqlite" if request.param == "embedded" else "hub_beside_servers"
     process: HubProcess = request.getfixturevalue(name)
     return process
