@@ -18,6 +18,9 @@ from hub.accounts.routes import AccountRoutes
 from hub.assets import folder
 from hub.audit.log import LoginLog
 from hub.audit.places import Places
+from hub.background import create_background
+from hub.codes.console import ConsoleMessages
+from hub.codes.senders.console import CONSOLE
 from hub.limits.concurrency import OpenStreams
 from hub.limits.guard import Guard
 from hub.limits.memory import MemoryLimiter
@@ -44,6 +47,7 @@ from hub.store.database import Store
 from hub.store.encryption import DataKeys
 from hub.tokens.claims import AccessTokens
 from hub.tokens.clients import Clients
+from hub.tokens.events import AccountEvents
 from hub.tokens.keys import KeyRing, RefreshKeys, pem_key, secret_key
 from hub.tokens.routes import TokenRoutes
 from hub.tokens.service import Sessions
@@ -56,6 +60,7 @@ from hub.web.problems import HANDLERS
 from hub.wechat.client import App, WeChatClient
 from hub.wechat.doors import WebConsent
 from hub.wechat.sandbox.app import create_sandbox
+from hub.wechat.sandbox.messages import messages_route
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -79,8 +84,10 @@ def create_app(settings: Settings) -> Starlette:
     grants = Grants(cookies)
     clients = Clients.load(settings.oauth_clients)
     login_log = LoginLog()
-    info = RequestInfo(settings.site_name, Places(settings.geoip_db))
+    places = Places(settings.geoip_db)
+    info = RequestInfo(settings.site_name, places)
 
+    events = AccountEvents(store, broker)
     sessions = Sessions(
         store,
         broker,
@@ -92,10 +99,12 @@ def create_app(settings: Settings) -> Starlette:
         ),
         RefreshKeys(settings.secrets("refresh_keys")),
         login_log,
+        events,
         absolute_ttl=settings.refresh_ttl,
         idle_ttl=settings.refresh_idle_ttl,
         cap=settings.max_sessions,
         single_per_type=settings.single_session_per_device_type,
+        place=lambda address: places.name(address, "zh-CN"),
     )
     lives = Lifetimes(
         pending=settings.wechat_qr_expires_in,
@@ -107,11 +116,13 @@ def create_app(settings: Settings) -> Starlette:
     phone = Phone(attempts, login_log, limiter, burn=settings.qr_burn_on_second_scan)
     redemption = Redemption(attempts, sessions, login_log)
 
+    data_keys = DataKeys(settings.secrets("data_keys"))
+    background = create_background(settings, store, data_keys)
+
     wechat = WeChatClient(*settings.wechat_urls)
     consent = None
     if settings.h5_app[0]:
         door = WebConsent(wechat, App(*settings.h5_app), settings.callback_uri, settings.wechat_scope)
-        data_keys = DataKeys(settings.secrets("data_keys"))
         consent = Consent(attempts, phone, door, ConsentState(cookie_keys), data_keys)
     doors = tuple(dict.fromkeys((settings.default_door, *(["h5"] if consent else []), "app")))
 
@@ -159,19 +170,25 @@ def create_app(settings: Settings) -> Starlette:
         *qr_pages.routes(),
         *tokens.routes(),
         *AccountRoutes(sessions, Profiles(store)).routes(),
-        *OpsRoutes(store, broker).routes(),
+        *OpsRoutes(store, broker, background.outbox).routes(),
         Mount("/static", Assets(directory=folder("static"))),
     ]
+    messages = ConsoleMessages(background.outbox, settings.site_name).listed
     if settings.sandbox:
         apps = {settings.h5_app[0]: settings.h5_app[1]}
         callback_host = urlsplit(settings.callback_uri).netloc
-        sandbox = create_sandbox(apps, app_name=settings.site_name, callback_hosts=[callback_host])
+        sandbox = create_sandbox(
+            apps, app_name=settings.site_name, callback_hosts=[callback_host], messages=messages
+        )
         routes.append(Mount(SANDBOX_PATH, sandbox))
+    elif CONSOLE in (*settings.sms_senders, *settings.email_senders):
+        routes.append(messages_route(messages, SANDBOX_PATH))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for part in (store, broker, limiter, wechat, sessions, sweep):
+            worker = (background.http, background.worker) if settings.hub_worker == "in-process" else ()
+            for part in (store, broker, limiter, wechat, sessions, sweep, *worker):
                 await part.start()
                 stack.push_async_callback(part.stop)
             yield

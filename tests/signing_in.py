@@ -12,6 +12,7 @@ from hub.store.database import Connection, Row, Store, connect
 from hub.store.location import Location
 from hub.store.queries import Bound, Statement
 from hub.tokens.claims import AccessTokens
+from hub.tokens.events import AccountEvents
 from hub.tokens.keys import KeyRing, RefreshKeys, secret_key
 from hub.tokens.service import Device, Sessions, TokenPair
 
@@ -39,7 +40,8 @@ class Clock:
 def make_sessions(store: Store, broker: Broker, **options: Any) -> Sessions:
     """Return sessions over *store* and *broker*."""
     access = AccessTokens(KeyRing([secret_key("access-secret-" * 3)]), issuer="https://hub.example")
-    return Sessions(store, broker, access, RefreshKeys(["refresh-secret-" * 3]), LoginLog(), **options)
+    refresh_keys = RefreshKeys(["refresh-secret-" * 3])
+    return Sessions(store, broker, access, refresh_keys, LoginLog(), AccountEvents(store, broker), **options)
 
 
 async def make_user(store: Store, openid: str = "oAbC", **members: Any) -> Row:

@@ -37,3 +37,8 @@ class Places:
         names: dict[str, str] = city.get("names", {})
         name = next((names[key] for key in _NAMES[language] if key in names), None)
         return Place(str(city.get("geoname_id") or names.get("en") or name), name) if name else None
+
+    def name(self, address: str, language: str) -> str | None:
+        """Return only the name of the place where *address* is."""
+        found = self.find(address, language)
+        return found.name if found else None

@@ -51,13 +51,19 @@ class AccountEvents:
         JSON for the account's own person: no token, no code, no full number. After the commit: `announce`.
         """
         if await tx.changed("events.count", id=user_id):
-            await tx.insert(
-                "events.append",
-                user_id=user_id,
-                type=kind,
-                payload=json.dumps(payload, ensure_ascii=False, separators=(",", ":")),
-                created_at=now,
-            )
+            await self.append_counted(tx, user_id, kind, payload, now)
+
+    async def append_counted(
+        self, tx: Connection, user_id: int, kind: EventType, payload: Mapping[str, object], now: datetime
+    ) -> None:
+        """As `append`, where the caller's own UPDATE of the account's row has added one to `event_seq`."""
+        await tx.insert(
+            "events.append",
+            user_id=user_id,
+            type=kind,
+            payload=json.dumps(payload, ensure_ascii=False, separators=(",", ":")),
+            created_at=now,
+        )
 
     async def announce(self, user_id: int) -> None:
         """Let the account's streams, in every process, look for new events; call it after the commit.

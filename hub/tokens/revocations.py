@@ -1,14 +1,15 @@
 """Which sessions have ended while access tokens of theirs may still live.
 
-Each process keeps them in memory, so that checking a token costs no I/O. A revocation comes by broadcast,
-which may be lost: so SQL is read again every few seconds, and at once after the broker was away. While the
-memory cannot be trusted (the broker is away, or what was missed is not read yet) SQL is asked each time.
+Each process keeps them in memory, so that checking a token costs no I/O. A revocation comes by broadcast, at
+once; but that may be lost, or held up by a link that is frozen without anybody knowing yet, so SQL is read
+every second as well. While the memory cannot be trusted (the broker is away, or what was missed is not read
+yet) SQL is asked for each token.
 """
 
 import asyncio
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 
@@ -27,8 +28,12 @@ REMEMBERED = Gauge(
 )
 
 TOPIC = "revoked"
-_SWEEP = 5.0  # seconds between two readings
-_OVERLAP = timedelta(seconds=60)  # a transaction may commit this much later than the time it wrote
+_SWEEP = 1.0  # seconds between two readings
+# A transaction commits later than the time it wrote: mostly by milliseconds, which each reading allows for,
+# seldom by much more, which each tenth does.
+_OVERLAP = timedelta(seconds=5)
+_LONG_OVERLAP = timedelta(seconds=60)
+_LONG_EVERY = 10
 
 
 class Revocations:
@@ -44,7 +49,9 @@ class Revocations:
         self._capacity = capacity
         self._until: dict[str, float] = {}  # as they were heard, so the first is the first to go
         self._crowded_until = 0.0
+        self._listeners: list[Callable[[str], None]] = []
         self._read_up_to: datetime | None = None
+        self._readings = 0
         self._current = False
         self._failing = False
         self._due = asyncio.Event()
@@ -63,6 +70,10 @@ class Revocations:
             self._sweeper.cancel()
             await asyncio.wait([self._sweeper])
             self._sweeper = None
+
+    def on_ended(self, listener: Callable[[str], None]) -> None:
+        """Call *listener*, which must not raise, with each sid that becomes known here."""
+        self._listeners.append(listener)
 
     async def announce(self, sids: Sequence[str], reason: str) -> None:
         """Tell every process that these sessions have ended; call it after the commit."""
@@ -90,8 +101,12 @@ class Revocations:
         self._due.set()
 
     def _remember(self, sid: str) -> None:
+        if sid in self._until:
+            return
         now = monotonic()
-        self._until.setdefault(sid, now + self._life)
+        self._until[sid] = now + self._life
+        for listener in self._listeners:
+            listener(sid)
         while self._until:
             first = next(iter(self._until))
             until = self._until[first]
@@ -115,8 +130,10 @@ class Revocations:
     async def _read(self) -> None:
         now = self._store.now()
         known_up_to = self._read_up_to or now - timedelta(seconds=self._life)
+        long = not self._current or self._readings % _LONG_EVERY == 0
+        since = known_up_to - (_LONG_OVERLAP if long else _OVERLAP)
         try:
-            rows = await self._store.all("tokens.revoked_since", revoked_at=known_up_to - _OVERLAP)
+            rows = await self._store.all("tokens.revoked_since", revoked_at=since)
         except HubError as error:
             if not self._failing:
                 log.warning("revocations_unread", reason=error.reason)
@@ -126,5 +143,6 @@ class Revocations:
         for row in rows:
             self._remember(row["sid"])
         self._read_up_to = now
+        self._readings += 1
         # A link that came back during the reading asks for another one.
         self._current = not self._due.is_set()

@@ -1,38 +1,36 @@
 """Sessions: opening one for a device that signed in, refreshing and checking its tokens, ending it."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal
 
-import structlog
 from prometheus_client import Counter
 
-from hub.errors import AccountBlocked, InvalidRefreshToken, StoreUnavailable, Unauthorized
+from hub.errors import AccountBlocked, NotFound, Unauthorized
 from hub.realtime.broker import Broker
 from hub.store.database import Connection, Row, Store
 from hub.tokens.claims import CHALLENGE, LEEWAY, AccessTokens, Claims
+from hub.tokens.endings import Endings
+from hub.tokens.events import AccountEvents
+from hub.tokens.issuing import Issuer
 from hub.tokens.keys import RefreshKeys
+from hub.tokens.refreshes import USER_AGENT_LENGTH, Refreshes
 from hub.tokens.revocations import Revocations
-from hub.tokens.rotation import SID_BYTES, Lineage, Verdict, build, decide, parse, presenter
-from hub.tokens.session import Device, LoginLog, Offence, TokenPair
+from hub.tokens.rotation import SID_BYTES, Verdict
+from hub.tokens.session import Device, Ended, EndReason, LoginLog, TokenPair
 
-__all__ = ["Device", "Sessions", "TokenPair", "surplus"]
-
-log = structlog.stdlib.get_logger("hub.tokens")
+__all__ = ["Device", "Ended", "Sessions", "TokenPair", "surplus"]
 
 OPENED = Counter("hub_sessions_opened_total", "Sessions opened.")
-REFRESHES = Counter("hub_token_refreshes_total", "Refresh tokens presented, by what came of it.", ["result"])
 
-_READINGS = 3  # one is enough, two after a race; more only where a replica lags behind
-USER_AGENT_LENGTH = 512  # characters; the column's
+Prove = Callable[[Connection], Awaitable[None]]
 
 
 class Sessions:
     """The use cases. *absolute_ttl* and *idle_ttl* are a session's lives in seconds, in all and without use.
 
     At most *cap* sessions of a user run at once, the oldest end; with *single_per_type* a new one also ends
-    the others of its device type.
+    the others of its device type. *place* names the city of an IP address, where it is known.
     """
 
     def __init__(
@@ -42,21 +40,26 @@ class Sessions:
         access_tokens: AccessTokens,
         refresh_keys: RefreshKeys,
         login_log: LoginLog,
+        events: AccountEvents,
         *,
         absolute_ttl: int = 30 * 86400,
         idle_ttl: int = 14 * 86400,
         cap: int = 10,
         single_per_type: bool = False,
+        place: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self._store = store
-        self._revocations = Revocations(store, broker, life=access_tokens.ttl + LEEWAY)
         self._access = access_tokens
-        self._keys = refresh_keys
-        self._log = login_log
+        self._events = events
         self._ttl = timedelta(seconds=absolute_ttl)
         self._idle = timedelta(seconds=idle_ttl)
         self._cap = cap
         self._single = single_per_type
+        self._place = place
+        self._revocations = Revocations(store, broker, life=access_tokens.ttl + LEEWAY)
+        self._endings = Endings(self._revocations, events)
+        self._issuer = Issuer(access_tokens, refresh_keys, self._idle)
+        self._refreshes = Refreshes(store, self._issuer, self._endings, events, login_log, place)
 
     async def start(self) -> None:
         """Learn what was revoked lately; the store must have started."""
@@ -85,15 +88,6 @@ class Sessions:
         # The lock on the user's row makes parallel sign-ins wait, so that each counts the others.
         if not await tx.changed("tokens.mark_login", id=user["id"], last_login_at=now):
             raise AccountBlocked(f"user {user['id']}")
-        running = await tx.all(
-            "tokens.running_of_user",
-            user_id=user["id"],
-            expires_at=now,
-            last_active_at=now - self._idle,
-        )
-        ended = surplus(running, device.type, cap=self._cap, single=self._single)
-        if ended:
-            await tx.changed("tokens.end_several", sid=ended, revoked_at=now, revoked_reason="replaced")
         session = {
             "sid": secrets.token_urlsafe(SID_BYTES),
             "user_id": user["id"],
@@ -105,18 +99,29 @@ class Sessions:
             "device_id": device.id,
             "ip_address": device.ip,
             "user_agent": device.user_agent[:USER_AGENT_LENGTH],
-            "location": device.location,
+            "location": device.location or self._place(device.ip),
             "created_at": now,
             "expires_at": now + self._ttl,
         }
+        told = {name: session[name] for name in ("device_name", "device_type", "ip_address", "location")}
+        await self._events.append_counted(
+            tx, user["id"], "session.created", {"session_id": session["sid"], **told, "amr": list(amr)}, now
+        )
+        running = await tx.all(
+            "tokens.running_of_user", user_id=user["id"], expires_at=now, last_active_at=now - self._idle
+        )
+        ended = surplus(running, device.type, cap=self._cap, single=self._single)
+        if ended:
+            await self._endings.end(tx, user["id"], ended, "replaced", now)
         await tx.insert("tokens.create", **session)
         granted = {**session, "role": user["role"], "email": user["email"], "auth_time": now}
-        return self._pair(granted, 0, now, ended=tuple(ended))
+        return self._issuer.pair(granted, 0, now, ended=tuple(ended))
 
     async def announce(self, opened: TokenPair) -> None:
-        """Count a session whose opening is committed, and tell all processes which ones ended for it."""
+        """Tell of a session whose opening is committed, and of those that ended for it."""
         OPENED.inc()
         await self._revocations.announce(opened.ended, "replaced")
+        await self._events.announce(opened.user_id)
 
     async def refresh(
         self, refresh_token: str, *, ip: str, user_agent: str, client_id: str | None = None
@@ -126,55 +131,81 @@ class Sessions:
         Raises InvalidRefreshToken, or AccountBlocked where the account is no longer active; then, and when
         the token was stolen, the session has ended.
         """
-        presented = parse(refresh_token)
-        if presented is None:
-            raise self._refused("malformed", "not a refresh token")
-        for _ in range(_READINGS):
-            row = await self._store.one("tokens.by_sid", sid=presented.sid)
-            if row is None:
-                raise self._refused("forged", "no such session")
-            now = self._store.now()
-            by = presenter(ip, user_agent, row["salt"])
-            verdict = decide(self._keys, presented, self._lineage(row), by, now)
-            if verdict is Verdict.THEFT:
-                await self._end(row, "reuse_detected", "failed", ip, user_agent, now)
-            if verdict not in (Verdict.ROTATE, Verdict.REPEAT):
-                raise self._refused(verdict.name.lower(), f"session {row['sid']}")
-            if row["client_id"] != client_id:
-                raise self._refused("foreign_client", f"session of client {row['client_id']!r}")
-            if row["status"] != "active":
-                await self._end(row, "account_blocked", "blocked", ip, user_agent, now)
-                REFRESHES.labels("blocked").inc()
-                raise AccountBlocked(f"user {row['user_id']} is {row['status']}")
-            if verdict is Verdict.REPEAT:
-                REFRESHES.labels("repeated").inc()
-                return self._pair(row, row["generation"], now)
-            rotated = await self._store.changed(
-                "tokens.rotate",
-                sid=row["sid"],
-                generation=row["generation"],
-                rotated_at=now,
-                rotated_by=by,
-                ip_address=ip,
-                user_agent=user_agent[:USER_AGENT_LENGTH],
-            )
-            if rotated:
-                REFRESHES.labels("rotated").inc()
-                return self._pair(row, row["generation"] + 1, now)
-            # Another request was first: the row has moved on, and its next reading decides otherwise.
-        raise StoreUnavailable(f"session {presented.sid} reads as it was before a change")
+        return await self._refreshes.refresh(refresh_token, ip=ip, user_agent=user_agent, client_id=client_id)
 
-    async def revoke(self, sid: str, reason: str) -> None:
+    async def recognise(self, refresh_token: str) -> tuple[Row, Verdict] | None:
+        """Return a refresh token's session and what the token calls for; None for one we did not make."""
+        return await self._refreshes.recognise(refresh_token)
+
+    async def revoke(self, sid: str, reason: EndReason) -> None:
         """End a session; one that has ended is no error."""
-        now = self._store.now()
-        if await self._store.changed("tokens.end", sid=sid, revoked_at=now, revoked_reason=reason):
-            await self._revocations.announce([sid], reason)
+        row = await self._store.one("tokens.by_sid", sid=sid)
+        if row is not None:
+            await self._revoke(row["user_id"], [sid], reason)
 
-    async def revoke_device(self, user_id: int, device_id: str, reason: str) -> None:
+    async def revoke_own(self, user_id: int, sid: str, reason: EndReason) -> None:
+        """End a session of this user. Raises NotFound where there is none of that sid that still runs."""
+        if not (await self._revoke(user_id, [sid], reason)).sids:
+            raise NotFound(f"user {user_id} has no session {sid[:64]!r}")
+
+    async def revoke_device(self, user_id: int, device_id: str, reason: EndReason) -> None:
         """End the sessions that this user has on the device which calls itself *device_id*."""
         rows = await self._store.all("tokens.running_on_device", user_id=user_id, device_id=device_id)
-        for row in rows:
-            await self.revoke(row["sid"], reason)
+        if rows:
+            await self._revoke(user_id, [row["sid"] for row in rows], reason)
+
+    async def revoke_all(self, user_id: int, reason: EndReason, *, except_sid: str | None = None) -> Ended:
+        """End all sessions of this user, but for *except_sid*, in a transaction of its own."""
+        now = self._store.now()
+        ended = await self._store.write(
+            lambda tx: self._endings.end_all(tx, user_id, reason, now, except_sid=except_sid)
+        )
+        await self._endings.announce(ended)
+        return ended
+
+    async def end_all(
+        self, tx: Connection, user_id: int, reason: EndReason, now: datetime, *, except_sid: str | None = None
+    ) -> Ended:
+        """As `revoke_all`, in the caller's transaction; after its commit comes `announce_ended`."""
+        return await self._endings.end_all(tx, user_id, reason, now, except_sid=except_sid)
+
+    async def announce_ended(self, ended: Ended) -> None:
+        """Let every process refuse the tokens of sessions whose end is committed, and tell the streams."""
+        await self._endings.announce(ended)
+
+    async def running(self, user_id: int) -> list[Row]:
+        """Return the rows of this user's sessions that still run, last used first."""
+        now = self._store.now()
+        return await self._store.all(
+            "tokens.devices", user_id=user_id, expires_at=now, last_active_at=now - self._idle
+        )
+
+    async def rename(self, user_id: int, sid: str, device_name: str) -> Row:
+        """Give the device of a session another name, and return its row. Raises NotFound."""
+        await self._store.changed("tokens.rename", sid=sid, user_id=user_id, device_name=device_name)
+        found = [row for row in await self.running(user_id) if row["sid"] == sid]
+        if not found:
+            raise NotFound(f"user {user_id} has no session {sid[:64]!r}")
+        return found[0]
+
+    async def reauthenticate(self, claims: Claims, prove: Prove) -> tuple[str, int]:
+        """Return an access token of the same session with a fresh `auth_time`, and its life in seconds.
+
+        *prove* uses up the person's proof inside the transaction, or raises. Raises Unauthorized when the
+        session has ended.
+        """
+        now = self._store.now()
+
+        async def work(tx: Connection) -> Row | None:
+            await prove(tx)
+            if not await tx.changed("tokens.reauthenticate", sid=claims.sid, auth_time=now):
+                return None
+            return await tx.one("tokens.by_sid", sid=claims.sid)
+
+        row = await self._store.write(work)
+        if row is None:
+            raise Unauthorized(f"session {claims.sid} has ended", headers=CHALLENGE)
+        return self._issuer.access_token(row, now)
 
     async def verify(self, access_token: str | None) -> Claims:
         """Return the claims of an access token that is good now.
@@ -189,79 +220,19 @@ class Sessions:
             raise Unauthorized(f"session {claims.sid} has ended", headers=CHALLENGE)
         return claims
 
+    def on_ended(self, listener: Callable[[str], None]) -> None:
+        """Call *listener* with the sid of each session of whose end this process learns."""
+        self._revocations.on_ended(listener)
+
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """Return the JWK Set of the public keys that access tokens verify with."""
         return self._access.jwks()
 
-    async def _end(
-        self,
-        row: Row,
-        reason: Offence,
-        status: Literal["failed", "blocked"],
-        ip: str,
-        user_agent: str,
-        now: datetime,
-    ) -> None:
-        """End a session for an offence and put that on record; whoever is second does neither."""
-        device = Device(row["device_name"], row["device_type"], row["device_id"], ip, user_agent, None)
-
-        async def work(tx: Connection) -> int:
-            ended = await tx.changed("tokens.end", sid=row["sid"], revoked_at=now, revoked_reason=reason)
-            if ended:
-                await self._log.record(
-                    tx,
-                    user_id=row["user_id"],
-                    account=row["phone"] or row["email"],
-                    method="refresh",
-                    status=status,
-                    reason=reason,
-                    device=device,
-                    now=now,
-                )
-            return ended
-
-        if await self._store.write(work):
-            log.warning("session_ended", reason=reason, sid=row["sid"], user_id=row["user_id"])
-            await self._revocations.announce([row["sid"]], reason)
-
-    def _pair(
-        self, session: Mapping[str, Any], generation: int, now: datetime, ended: tuple[str, ...] = ()
-    ) -> TokenPair:
-        access_token, expires_in = self._access.issue(
-            user_id=session["user_id"],
-            sid=session["sid"],
-            role=session["role"],
-            email=session["email"],
-            amr=(session["amr"] or "").split(),
-            auth_time=session["auth_time"],
-            now=now,
-            until=session["expires_at"],
-        )
-        left = min(self._idle, session["expires_at"] - now)
-        return TokenPair(
-            access_token=access_token,
-            refresh_token=build(self._keys, session["sid"], generation, session["salt"]),
-            expires_in=expires_in,
-            refresh_expires_in=int(left.total_seconds()),
-            session_id=session["sid"],
-            ended=ended,
-        )
-
-    def _lineage(self, row: Row) -> Lineage:
-        return Lineage(
-            sid=row["sid"],
-            generation=row["generation"],
-            salt=row["salt"],
-            rotated_at=row["rotated_at"],
-            rotated_by=row["rotated_by"],
-            is_active=bool(row["is_active"]),
-            idle_until=row["last_active_at"] + self._idle,
-            expires_at=row["expires_at"],
-        )
-
-    def _refused(self, result: str, reason: str) -> InvalidRefreshToken:
-        REFRESHES.labels(result).inc()
-        return InvalidRefreshToken(f"{result}: {reason}")
+    async def _revoke(self, user_id: int, sids: Sequence[str], reason: EndReason) -> Ended:
+        now = self._store.now()
+        ended = await self._store.write(lambda tx: self._endings.end(tx, user_id, sids, reason, now))
+        await self._endings.announce(ended)
+        return ended
 
 
 def surplus(running: Sequence[Row], device_type: str | None, *, cap: int, single: bool) -> list[str]:

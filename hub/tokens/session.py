@@ -1,4 +1,4 @@
-"""What a session is opened for and with: the device, its tokens, and where offences are put on record."""
+"""What a session is opened for and with, how it ends, and where offences are put on record."""
 
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -27,14 +27,36 @@ class TokenPair:
     expires_in: int
     refresh_expires_in: int
     session_id: str
+    user_id: int
     token_type: str = "Bearer"
     ended: tuple[str, ...] = ()
 
     def reply(self) -> dict[str, Any]:
         """Return the members of the token reply (RFC 6749 section 5.1, and two of our own)."""
         members = asdict(self)
-        del members["ended"]
+        del members["ended"], members["user_id"]
         return members
+
+
+EndReason = Literal[
+    "logout",  # by the person, there
+    "revoked",  # by the person, from elsewhere
+    "replaced",  # to make room for a newer one
+    "reuse_detected",  # its refresh token was stolen
+    "account_blocked",
+    "account_deleted",
+    "address_verified",  # for the first time; who opened it had not shown that the address is theirs
+    "password_changed",
+    "unbound",
+]
+
+
+class Ended(NamedTuple):
+    """Sessions of one account that ended together; to be announced after the commit."""
+
+    user_id: int
+    sids: tuple[str, ...]
+    reason: EndReason
 
 
 Offence = Literal["reuse_detected", "account_blocked"]

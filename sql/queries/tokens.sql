@@ -1,13 +1,31 @@
 -- Device sessions. A refresh is one conditional UPDATE on (sid, generation): its row count says who won.
 
 -- name: mark_login
--- First in the transaction that opens a session: it also locks the account, so that the cap holds.
-UPDATE users SET last_login_at = :last_login_at WHERE id = :id AND status = 'active';
+-- First in the transaction that opens a session: it also locks the account, so that the cap holds, and counts the
+-- event that follows.
+UPDATE users SET last_login_at = :last_login_at, event_seq = event_seq + 1 WHERE id = :id AND status = 'active';
+
+-- name: lock_user (mysql)
+-- First in the transaction that ends sessions.
+SELECT id FROM users WHERE id = :id FOR UPDATE;
+
+-- name: lock_user (sqlite)
+SELECT id FROM users WHERE id = :id;
 
 -- name: running_of_user
 SELECT id, sid, device_type FROM user_sessions
 WHERE user_id = :user_id AND is_active = 1 AND expires_at > :expires_at AND last_active_at > :last_active_at
 ORDER BY id;
+
+-- name: active_of_user
+SELECT sid FROM user_sessions WHERE user_id = :user_id AND is_active = 1 ORDER BY id;
+
+-- name: devices
+SELECT sid, amr, client_id, device_name, device_type, device_id, ip_address, user_agent, location, created_at,
+    last_active_at, expires_at
+FROM user_sessions
+WHERE user_id = :user_id AND is_active = 1 AND expires_at > :expires_at AND last_active_at > :last_active_at
+ORDER BY last_active_at DESC, id DESC;
 
 -- name: create
 INSERT INTO user_sessions (
@@ -28,18 +46,20 @@ WHERE s.sid = :sid;
 -- name: rotate
 -- The city belongs to the address; location comes first, for MySQL assigns from left to right.
 UPDATE user_sessions
-SET location = CASE WHEN ip_address = :ip_address THEN location END, ip_address = :ip_address,
+SET location = CASE WHEN ip_address = :ip_address THEN location ELSE :location END, ip_address = :ip_address,
     user_agent = :user_agent, generation = generation + 1, rotated_at = :rotated_at, rotated_by = :rotated_by,
     last_active_at = :rotated_at
 WHERE sid = :sid AND generation = :generation AND is_active = 1;
 
+-- name: rename
+UPDATE user_sessions SET device_name = :device_name WHERE sid = :sid AND user_id = :user_id AND is_active = 1;
+
+-- name: reauthenticate
+UPDATE user_sessions SET auth_time = :auth_time WHERE sid = :sid AND is_active = 1;
+
 -- name: end
 UPDATE user_sessions SET is_active = 0, revoked_at = :revoked_at, revoked_reason = :revoked_reason
-WHERE sid = :sid AND is_active = 1;
-
--- name: end_several
-UPDATE user_sessions SET is_active = 0, revoked_at = :revoked_at, revoked_reason = :revoked_reason
-WHERE sid IN (:sid) AND is_active = 1;
+WHERE sid = :sid AND user_id = :user_id AND is_active = 1;
 
 -- name: running_on_device
 SELECT sid FROM user_sessions WHERE user_id = :user_id AND is_active = 1 AND device_id = :device_id;

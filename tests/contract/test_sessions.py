@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from hub.errors import AccountBlocked, InvalidRefreshToken, StoreUnavailable, Unauthorized
+from hub.errors import AccountBlocked, InvalidRefreshToken, NotFound, StoreUnavailable, Unauthorized
 from hub.realtime.memory import MemoryBroker
-from hub.store.database import Row, Store
+from hub.store.database import Connection, Row, Store
+from hub.tokens.events import AccountEvents
 from hub.tokens.rotation import parse
 from hub.tokens.service import Sessions, TokenPair
 from tests.signing_in import LAPTOP, PHONE, Clock, execute, make_sessions, make_user, rows, sign_in
@@ -60,6 +61,16 @@ async def is_running(sessions: Sessions, pair: TokenPair) -> bool:
     except Unauthorized:
         return False
     return True
+
+
+async def told(store: Store, user: Row) -> list[tuple[str, str | None, str | None]]:
+    """Return type, sid and reason (or kind) of all of the user's events."""
+    found = await AccountEvents(store, MemoryBroker()).after(user["id"], 0)
+    assert [event.seq for event in found] == list(range(1, len(found) + 1))
+    return [
+        (each.type, each.payload.get("session_id"), each.payload.get("reason") or each.payload.get("kind"))
+        for each in found
+    ]
 
 
 async def test_opened_session_verifies(sessions: Sessions, store: Store, user: Row) -> None:
@@ -389,3 +400,203 @@ async def test_database_away_when_it_must_be_asked(store: Store, user: Row) -> N
     await store.stop()
     with pytest.raises(StoreUnavailable):
         await sessions.verify(pair.access_token)
+
+
+async def test_place_is_that_of_the_address(store: Store, user: Row, database_url: str) -> None:
+    """It is looked up when a session is opened, and anew when a refresh comes from another address."""
+    cities = {"192.0.2.7": "杭州", "203.0.113.9": "北京"}
+    sessions = make_sessions(store, MemoryBroker(), place=cities.get)
+    pair = await sign_in(store, sessions, user, LAPTOP._replace(location=None))
+    pair = await refresh(sessions, pair)
+    assert [row["location"] for row in await sessions.running(user["id"])] == ["杭州"]
+    pair = await refresh(sessions, pair, ip="203.0.113.9")
+    assert [row["location"] for row in await sessions.running(user["id"])] == ["北京"]
+    await refresh(sessions, pair, ip="198.51.100.1")
+    assert [row["location"] for row in await sessions.running(user["id"])] == [None]
+
+
+async def test_running_sessions_are_listed(sessions: Sessions, store: Store, user: Row, clock: Clock) -> None:
+    """The last used comes first; ended and timed out ones, and other people's, are not there."""
+    old, idle, gone = [await sign_in(store, sessions, user) for _ in range(3)]
+    await sign_in(store, sessions, await make_user(store, "oXyZ"))
+    clock.forward(13 * DAY)
+    phone = await sign_in(store, sessions, user, PHONE)
+    clock.forward(60)
+    await refresh(sessions, old)
+    await sessions.revoke(gone.session_id, "logout")
+    listed = await sessions.running(user["id"])
+    assert [row["sid"] for row in listed] == [old.session_id, phone.session_id, idle.session_id]
+    assert [row["device_name"] for row in listed] == ["Laptop", "Phone", "Laptop"]
+    assert listed[0]["last_active_at"] > listed[1]["last_active_at"] > listed[2]["last_active_at"]
+    clock.forward(DAY)
+    assert [row["sid"] for row in await sessions.running(user["id"])] == [old.session_id, phone.session_id]
+
+
+async def test_device_is_renamed(sessions: Sessions, store: Store, user: Row) -> None:
+    """The answer is the renamed row, and no other session has the name."""
+    pair, other = await sign_in(store, sessions, user), await sign_in(store, sessions, user)
+    assert (await sessions.rename(user["id"], pair.session_id, "书房"))["device_name"] == "书房"
+    names = {row["sid"]: row["device_name"] for row in await sessions.running(user["id"])}
+    assert names == {pair.session_id: "书房", other.session_id: "Laptop"}
+
+
+async def test_another_persons_session_is_not_there(sessions: Sessions, store: Store, user: Row) -> None:
+    """It can be neither renamed nor ended, and looks like one that never was."""
+    stranger = await make_user(store, "oXyZ")
+    pair = await sign_in(store, sessions, stranger)
+    for sid in (pair.session_id, "A" * 22, ""):
+        with pytest.raises(NotFound):
+            await sessions.rename(user["id"], sid, "mine")
+        with pytest.raises(NotFound):
+            await sessions.revoke_own(user["id"], sid, "revoked")
+    assert await is_running(sessions, pair)
+    assert [row["device_name"] for row in await sessions.running(stranger["id"])] == ["Laptop"]
+
+
+async def test_own_session_ends_once(sessions: Sessions, store: Store, user: Row) -> None:
+    """After that it is not there any more, neither to be ended nor to be renamed."""
+    pair = await sign_in(store, sessions, user)
+    await sessions.revoke_own(user["id"], pair.session_id, "revoked")
+    assert not await is_running(sessions, pair)
+    with pytest.raises(NotFound):
+        await sessions.revoke_own(user["id"], pair.session_id, "revoked")
+    with pytest.raises(NotFound):
+        await sessions.rename(user["id"], pair.session_id, "late")
+
+
+async def test_all_sessions_end_but_one(sessions: Sessions, store: Store, user: Row) -> None:
+    """The one that is spared, and other people's, go on; without one to spare all of them end."""
+    stranger = await make_user(store, "oXyZ")
+    pairs = [await sign_in(store, sessions, account) for account in (user, user, user, stranger)]
+    ended = await sessions.revoke_all(user["id"], "logout", except_sid=pairs[1].session_id)
+    assert set(ended.sids) == {pairs[0].session_id, pairs[2].session_id}
+    assert [await is_running(sessions, pair) for pair in pairs] == [False, True, False, True]
+    assert (await sessions.revoke_all(user["id"], "logout")).sids == (pairs[1].session_id,)
+    assert (await sessions.revoke_all(user["id"], "logout")).sids == ()
+    assert [await is_running(sessions, pair) for pair in pairs] == [False, False, False, True]
+
+
+async def test_all_sessions_end_with_their_cause(sessions: Sessions, store: Store, user: Row) -> None:
+    """In the caller's transaction they end with it or not at all; the word goes out after the commit."""
+    pair = await sign_in(store, sessions, user)
+
+    async def fails(tx: Connection) -> None:
+        await sessions.end_all(tx, user["id"], "password_changed", store.now())
+        raise RuntimeError("rolled back")
+
+    with pytest.raises(RuntimeError, match="rolled back"):
+        await store.write(fails)
+    assert len(await sessions.running(user["id"])) == 1
+    ended = await store.write(lambda tx: sessions.end_all(tx, user["id"], "password_changed", store.now()))
+    assert await is_running(sessions, pair)
+    await sessions.announce_ended(ended)
+    assert not await is_running(sessions, pair)
+
+
+async def test_reauthentication_is_seen_in_the_tokens(
+    sessions: Sessions, store: Store, user: Row, clock: Clock
+) -> None:
+    """The new access token, and those of later refreshes, tell the time of the proof."""
+    pair = await sign_in(store, sessions, user)
+    before = await sessions.verify(pair.access_token)
+    clock.forward(3600)
+    used: list[str] = []
+
+    async def prove(tx: Connection) -> None:
+        assert await tx.one("tokens.by_sid", sid=pair.session_id)
+        used.append("once")
+
+    access_token, expires_in = await sessions.reauthenticate(before, prove)
+    fresh = await sessions.verify(access_token)
+    assert used == ["once"]
+    assert fresh.auth_time - before.auth_time >= 3600
+    assert (fresh.sid, fresh.sub, fresh.amr) == (before.sid, before.sub, before.amr)
+    assert 6840 <= expires_in <= 7200
+    refreshed = await sessions.verify((await refresh(sessions, pair)).access_token)
+    assert refreshed.auth_time == fresh.auth_time
+
+
+async def test_failed_proof_changes_nothing(
+    sessions: Sessions, store: Store, user: Row, clock: Clock
+) -> None:
+    """What the proof raises comes out, and the session's auth_time stays."""
+    pair = await sign_in(store, sessions, user)
+    before = await sessions.verify(pair.access_token)
+    clock.forward(60)
+
+    async def prove(tx: Connection) -> None:
+        raise LookupError("used by another")
+
+    with pytest.raises(LookupError):
+        await sessions.reauthenticate(before, prove)
+    assert (await sessions.verify((await refresh(sessions, pair)).access_token)).auth_time == before.auth_time
+
+
+async def test_ended_session_is_not_reauthenticated(sessions: Sessions, store: Store, user: Row) -> None:
+    """A proof does not bring it back."""
+    pair = await sign_in(store, sessions, user)
+    claims = await sessions.verify(pair.access_token)
+    await sessions.revoke(pair.session_id, "logout")
+
+    async def prove(tx: Connection) -> None:
+        pass
+
+    with pytest.raises(Unauthorized):
+        await sessions.reauthenticate(claims, prove)
+
+
+async def test_openings_and_ends_are_told(store: Store, user: Row) -> None:
+    """Each session is told of when it opens and once when it ends, with the reason."""
+    sessions = make_sessions(store, MemoryBroker(), cap=2)
+    one = await sign_in(store, sessions, user)
+    two = await sign_in(store, sessions, user, PHONE)
+    three = await sign_in(store, sessions, user)
+    for _ in range(2):
+        await sessions.revoke(two.session_id, "logout")
+    await sessions.revoke_all(user["id"], "password_changed")
+    assert await told(store, user) == [
+        ("session.created", one.session_id, None),
+        ("session.created", two.session_id, None),
+        ("session.created", three.session_id, None),
+        ("session.revoked", one.session_id, "replaced"),
+        ("session.revoked", two.session_id, "logout"),
+        ("session.revoked", three.session_id, "password_changed"),
+    ]
+
+
+async def test_new_session_is_described(sessions: Sessions, store: Store, user: Row) -> None:
+    """What a person needs to tell whether it was them; no token is in it."""
+    pair = await sign_in(store, sessions, user)
+    (event,) = await AccountEvents(store, MemoryBroker()).after(user["id"], 0)
+    assert event.payload == {
+        "session_id": pair.session_id,
+        "device_name": "Laptop",
+        "device_type": "web",
+        "ip_address": "192.0.2.7",
+        "location": "Hangzhou",
+        "amr": ["wechat"],
+    }
+
+
+async def test_theft_is_told(sessions: Sessions, store: Store, user: Row, clock: Clock) -> None:
+    """The person's other devices learn of the end and get an alert, once, however often the thief tries."""
+    pair = await sign_in(store, sessions, user)
+    await refresh(sessions, pair)
+    clock.forward(11)
+    for _ in range(3):
+        await is_refused(sessions, pair, ip="203.0.113.66")
+    assert (await told(store, user))[1:] == [
+        ("session.revoked", pair.session_id, "reuse_detected"),
+        ("security.alert", pair.session_id, "refresh_token_reused"),
+    ]
+
+
+async def test_blocked_account_raises_no_alert(
+    sessions: Sessions, store: Store, user: Row, database_url: str
+) -> None:
+    """A ban that shows at a refresh is told as the session's end only."""
+    pair = await sign_in(store, sessions, user)
+    await execute(database_url, "UPDATE users SET status = 'banned'")
+    with pytest.raises(AccountBlocked):
+        await refresh(sessions, pair)
+    assert (await told(store, user))[1:] == [("session.revoked", pair.session_id, "account_blocked")]
