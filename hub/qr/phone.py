@@ -18,7 +18,7 @@ from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts
 from hub.qr.identifiers import QR_CODE
 from hub.qr.states import ROTATING_DOORS, Event, Move, Status, code_accepted
-from hub.store.database import Connection, Row, Store
+from hub.store.database import Connection, Row
 from hub.tokens.service import Device
 
 log = structlog.stdlib.get_logger("hub.qr")
@@ -70,7 +70,7 @@ class Phone:
         attempt = await self.land(qr_code)
         if attempt.door not in ROTATING_DOORS:
             raise AttemptNotFound(f"door {attempt.door} takes no app")
-        user = await self._demand_active(self._attempts.store, user_id)
+        user = await self._active(user_id)
         profile = {"nickname": user["nickname"], "avatar_url": user["avatar_url"]}
         return await self.claim(attempt, f"hub:{user_id}", profile, user_id)
 
@@ -139,30 +139,32 @@ class Phone:
         return await self._attempts.move(await self._attempts.by_session(session_id), lambda _: Event.CANCEL)
 
     async def _confirm(self, attempt: Attempt, move: Move, now: datetime) -> Attempt | None:
+        store = self._attempts.store
         confirmed = self._attempts.moved(attempt, move, now)
+        values = {
+            "id": attempt.id,
+            "seq_before": attempt.seq,
+            "seq": confirmed.seq,
+            "expires_at": confirmed.expires_at,
+            "updated_at": now,
+        }
+        if confirmed.user_id is not None:
+            if await store.changed("qr.confirm_known", **values):
+                return confirmed
+            await self._active(confirmed.user_id)  # else another move came first
+            return None
 
         async def work(tx: Connection) -> Attempt | None:
-            changed = await tx.changed(
-                "qr.confirm",
-                id=attempt.id,
-                seq_before=attempt.seq,
-                seq=confirmed.seq,
-                expires_at=confirmed.expires_at,
-                updated_at=now,
-            )
-            if not changed:
+            if not await tx.changed("qr.confirm", **values):
                 return None
-            if confirmed.user_id is not None:
-                await self._demand_active(tx, confirmed.user_id)
-                return confirmed
             user = await find_or_create(tx, Identity.from_profile(attempt.profile), now)
             await tx.changed("qr.identify", id=attempt.id, user_id=user["id"])
             return replace(confirmed, user_id=user["id"])
 
-        return await self._attempts.store.write(work)
+        return await store.write(work)
 
-    async def _demand_active(self, db: Connection | Store, user_id: int) -> Row:
-        user = await db.one("qr.user", id=user_id)
+    async def _active(self, user_id: int) -> Row:
+        user = await self._attempts.store.one("qr.user", id=user_id)
         if user is None or user["status"] != "active":
             raise AccountBlocked(f"user {user_id}")
         return user

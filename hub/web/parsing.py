@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -73,7 +74,11 @@ def bearer(connection: HTTPConnection) -> str | None:
 
 def client_address(connection: HTTPConnection) -> str:
     """Return the client's IP address in its one canonical spelling; proxies were taken off by the server."""
-    host = connection.client.host if connection.client else ""
+    return _canonical(connection.client.host if connection.client else "")
+
+
+@lru_cache(4096)
+def _canonical(host: str) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
