@@ -41,6 +41,14 @@ SET status = 'confirmed', seq = :seq, expires_at = :expires_at, confirmed_at = :
     updated_at = :updated_at
 WHERE id = :id AND seq = :seq_before;
 
+-- name: confirm_known
+-- For an account that is known before, and may have been blocked since.
+UPDATE login_sessions
+SET status = 'confirmed', seq = :seq, expires_at = :expires_at, confirmed_at = :updated_at,
+    updated_at = :updated_at
+WHERE id = :id AND seq = :seq_before
+  AND EXISTS (SELECT 1 FROM users WHERE users.id = login_sessions.user_id AND users.status = 'active');
+
 -- name: identify
 UPDATE login_sessions SET user_id = :user_id WHERE id = :id;
 
