@@ -1,18 +1,20 @@
 """The whole error tree; each class is one problem slug, one status and, for sockets, one close code.
 
     HubError
-    ├─ BadRequest 400            InvalidRequest 422        PayloadTooLarge 413     UnsupportedMediaType 415
+    ├─ BadRequest 400            └ InvalidCode
+    ├─ InvalidRequest 422, PayloadTooLarge 413, UnsupportedMediaType 415
     ├─ Unauthorized 401          └ InvalidRefreshToken 401
     ├─ Forbidden 403             └ OriginNotAllowed, CsrfFailed, GrantRequired, BindingMismatch,
     │                              AccountBlocked, ReauthRequired
     ├─ NotFound 404              └ AttemptNotFound
     ├─ MethodNotAllowed 405
-    ├─ Conflict 409              └ AlreadyClaimed, AlreadyRedeemed, AlreadyBound, NotConfirmed, WrongState
+    ├─ Conflict 409              └ AlreadyClaimed, AlreadyRedeemed, AlreadyBound, NotConfirmed, WrongState,
+    │                              UsernameTaken
     ├─ Gone 410                  └ AttemptExpired, AttemptFailed
-    ├─ RateLimited 429           └ TooManySockets
+    ├─ RateLimited 429           └ TooManySockets, CodeLocked
     ├─ InternalError 500
     ├─ ProviderFailed 502
-    └─ Unavailable 503           └ StoreUnavailable, BrokerUnavailable
+    └─ Unavailable 503           └ StoreUnavailable, BrokerUnavailable, SmsBudgetSpent
 
 Services raise them, the edges turn them into RFC 9457 problem bodies, error frames or close codes. What a
 person reads comes from the catalogue key `problem.<slug>`; `reason` is for the log and never leaves it.
@@ -53,6 +55,16 @@ class BadRequest(HubError):
     """The body or the query cannot be read at all."""
 
     slug, status = "bad-request", 400
+
+
+class InvalidCode(BadRequest):
+    """The one-time code is wrong, used, replaced or old; which one (*expired*) is only for the log."""
+
+    slug = "invalid-code"
+
+    def __init__(self, reason: str = "", *, expired: bool = False) -> None:
+        super().__init__(reason)
+        self.expired = expired
 
 
 class InvalidRequest(HubError):
@@ -185,6 +197,12 @@ class WrongState(Conflict):
     slug = "wrong-state"
 
 
+class UsernameTaken(Conflict):
+    """Another account has this username."""
+
+    slug = "username-taken"
+
+
 class Gone(HubError):
     """It was here, and is over."""
 
@@ -213,6 +231,12 @@ class TooManySockets(RateLimited):
     """This address or this attempt holds as many sockets as it may."""
 
     slug = "too-many-sockets"
+
+
+class CodeLocked(RateLimited):
+    """This asker has tried too often; others may go on."""
+
+    slug = "code-locked"
 
 
 class InternalError(HubError):
@@ -244,6 +268,12 @@ class BrokerUnavailable(Unavailable):
     """Redis is away."""
 
     slug = "broker-unavailable"
+
+
+class SmsBudgetSpent(Unavailable):
+    """The day's SMS are used up: a fuse against those who are paid for each SMS that we send them."""
+
+    slug = "sms-budget-spent"
 
 
 def kinds() -> dict[str, type[HubError]]:

@@ -22,7 +22,7 @@ STAND_IN = "development-stand-in-never-use-in-production"
 STAND_IN_APP = ("wxsandbox00000h5", "sandbox-secret")
 
 Texts = Annotated[tuple[str, ...], NoDecode]
-Ring = Literal["cookie_secret", "refresh_keys", "data_keys"]
+Ring = Literal["cookie_secret", "refresh_keys", "data_keys", "code_peppers"]
 RINGS: tuple[Ring, ...] = get_args(Ring)
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 SmsProviders = Annotated[tuple[Literal["console", "aliyun", "tencent"], ...], NoDecode]
@@ -110,6 +110,19 @@ class Settings(BaseSettings):
     refresh_keys: Secrets = Field((), description="ring of refresh-token keys, first signs; comma-separated")
     data_keys: Secrets = Field(
         (), description="ring of keys that encrypt what is kept for later, first seals; comma-separated"
+    )
+    code_peppers: Secrets = Field(
+        (), description="ring of keys of one-time codes' hashes, first makes; comma-separated"
+    )
+    code_length_phone: int = Field(6, ge=4, le=6, description="digits of a code by SMS")
+    code_length_email: int = Field(6, ge=6, le=8, description="digits of a code by e-mail")
+    sms_countries: str = Field(
+        "86",
+        pattern=r"^\+?[1-9]\d{0,2}(:\d{1,9})?(,\s*\+?[1-9]\d{0,2}(:\d{1,9})?)*$",
+        description="calling codes that get SMS, each with its own most a day where wanted: `86,65:500`",
+    )
+    sms_daily_budget: int = Field(
+        10_000, ge=0, le=10**9, description="most SMS with a code a day (UTC), of the whole hub"
     )
     refresh_ttl: int = Field(30 * 86400, ge=3600, description="absolute life of a session, seconds")
     refresh_idle_ttl: int = Field(14 * 86400, ge=600, description="idle life of a session, seconds")
@@ -202,6 +215,7 @@ class Settings(BaseSettings):
         "jwt_keys",
         "refresh_keys",
         "data_keys",
+        "code_peppers",
         "sms_providers",
         "aliyun_sms_templates",
         "tencent_sms_templates",
@@ -401,6 +415,12 @@ class Settings(BaseSettings):
         """Return the key ring *name*; in development a stand-in where none is given."""
         ring: tuple[SecretStr, ...] = getattr(self, name)
         return [key.get_secret_value() for key in ring] or [f"{name}-{STAND_IN}"]
+
+    @cached_property
+    def sms_budgets(self) -> dict[str, int | None]:
+        """The calling codes that get SMS, with their plus sign, and the own budget of each, if any."""
+        entries = (entry.strip().lstrip("+").partition(":") for entry in self.sms_countries.split(","))
+        return {f"+{code}": int(most) if most else None for code, _, most in entries}
 
     @property
     def jwt_key(self) -> str:

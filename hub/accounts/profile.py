@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from hub.errors import Unauthorized
-from hub.store.database import Row, Store
+from hub.store.database import Connection, Row, Store
 
 STATUS_NUMBERS = {"inactive": 0, "active": 1, "pending": 2, "banned": 3}
 
@@ -15,9 +15,9 @@ class Profiles:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def read(self, user_id: int) -> dict[str, Any]:
-        """Return the profile of an account. Raises Unauthorized when it is no more."""
-        row = await self._store.one("accounts.profile", id=user_id)
+    async def read(self, user_id: int, tx: Connection | None = None) -> dict[str, Any]:
+        """Return the profile of an account, as *tx* sees it. Raises Unauthorized when it is no more."""
+        row = await (tx or self._store).one("accounts.profile", id=user_id)
         if row is None:
             raise Unauthorized(f"user {user_id} is no more")
         return answer(row)

@@ -7,6 +7,8 @@ from hub.limits.rules import Limit, Limiter
 
 QR = Limit("qr", 120, 60)
 VERIFY = Limit("verify", 1000, 600)
+SENDS = Limit("sends", 20, 3600)
+SENDS_NETWORK = Limit("sends_network", 100, 3600)
 
 
 class Guard:

@@ -13,6 +13,8 @@ from starlette.responses import Response
 BINDING = "hub_binding"
 BINDING_AGE = 30 * 86400
 REFRESH = "hub_refresh"
+DEVICE = "hub_device"
+DEVICE_AGE = 400 * 86400
 
 
 class Cookies:

@@ -68,3 +68,27 @@ FROM users u
 LEFT JOIN user_login_types t ON t.user_id = u.id
 LEFT JOIN wechat_users w ON w.id = t.wechat_user_id
 WHERE u.id = :id;
+
+-- name: by_phone
+SELECT id, role, email, phone, is_phone_verified FROM users WHERE phone = :phone;
+
+-- name: by_email
+SELECT id, role, email, phone, email_verified FROM users WHERE email = :email;
+
+-- name: add_with_contact
+INSERT INTO users (
+    phone, country_code, email, is_phone_verified, email_verified, username, password_hash, created_at, updated_at
+) VALUES (
+    :phone, :country_code, :email, :is_phone_verified, :email_verified, :username, :password_hash, :created_at,
+    :created_at
+);
+
+-- name: verify_phone
+UPDATE users SET is_phone_verified = 1, password_hash = NULL, updated_at = :updated_at
+WHERE id = :id AND phone = :phone AND is_phone_verified = 0;
+
+-- name: verify_email
+UPDATE users
+SET email_verified = 1, password_hash = NULL, updated_at = :updated_at,
+    status = CASE WHEN status = 'pending' THEN 'active' ELSE status END
+WHERE id = :id AND email = :email AND email_verified = 0;

@@ -14,6 +14,7 @@ PRODUCTION = {
     "cookie_secret": SECRET,
     "refresh_keys": SECRET,
     "data_keys": SECRET,
+    "code_peppers": SECRET,
     "wechat_h5_app_id": "wx1",
     "wechat_h5_app_secret": "s",
 }
@@ -68,6 +69,7 @@ def test_production_is_complete() -> None:
         ("cookie_secret", ""),
         ("refresh_keys", ""),
         ("data_keys", ""),
+        ("code_peppers", ""),
         ("jwt_secret", "jwt_secret-development-stand-in-never-use-in-production"),
         ("hub_limits", "off"),
         ("public_url", "http://login.example.com"),

@@ -1,0 +1,62 @@
+"""Where codes go: numbers and e-mail addresses, each in the one form that it is kept and compared in."""
+
+import re
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
+
+from hub.errors import FieldError, InvalidRequest
+
+HOME = "86"
+EMAIL_LENGTH = 254  # characters (RFC 5321 section 4.5.3.1.3, and erratum 1690 of RFC 3696)
+
+_CALLING_CODE = re.compile(r"\+?([1-9][0-9]{0,2})")
+_NUMBER = re.compile(r"[+＋]?[0-9０-９ ().\-]{3,32}")
+# A number of a range too new for the library's tables is of an unknown type.
+_MOBILE = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE, PhoneNumberType.UNKNOWN}
+
+
+def phone(number: str, country_code: str | None = None) -> str:
+    """Return a mobile number in E.164; without its own `+` it is one of *country_code* (`+86` by default).
+
+    Raises InvalidRequest for what cannot be a mobile number, or one that is not of the given country.
+    """
+    calling = _CALLING_CODE.fullmatch(country_code or HOME)
+    region = phonenumbers.region_code_for_country_code(int(calling[1])) if calling else "ZZ"
+    if calling is None or region == "ZZ":
+        raise InvalidRequest([FieldError("country_code", "no country has this calling code")])
+    text = number.strip()
+    if not _NUMBER.fullmatch(text):
+        raise InvalidRequest([FieldError("phone", "not a phone number")])
+    try:
+        parsed = phonenumbers.parse(text, region)
+    except NumberParseException:
+        raise InvalidRequest([FieldError("phone", "not a phone number")]) from None
+    possible = phonenumbers.is_possible_number_for_type(parsed, PhoneNumberType.MOBILE)
+    if not possible or phonenumbers.number_type(parsed) not in _MOBILE:
+        raise InvalidRequest([FieldError("phone", "not a mobile number")])
+    if country_code and str(parsed.country_code) != calling[1]:
+        raise InvalidRequest([FieldError("phone", "not a number of this country")])
+    return phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
+
+
+def calling_code(address: str) -> str:
+    """Return the calling code of a number in E.164, with its plus sign."""
+    return f"+{phonenumbers.parse(address).country_code}"
+
+
+def email(text: str) -> str:
+    """Return an e-mail address, case-folded, with an international domain in its ASCII form.
+
+    Codes go to this form too, and never to another spelling: who can read that one's mail need not own this
+    one's account. Raises InvalidRequest.
+    """
+    try:
+        valid = validate_email(text.strip(), allow_smtputf8=False, check_deliverability=False)
+    except EmailNotValidError:
+        raise InvalidRequest([FieldError("email", "not an e-mail address")]) from None
+    folded = (valid.ascii_email or "").casefold()
+    if not 0 < len(folded) <= EMAIL_LENGTH:
+        raise InvalidRequest([FieldError("email", "not an e-mail address")])
+    return folded
