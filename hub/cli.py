@@ -1,4 +1,4 @@
-"""The command line: `hub serve`, `hub migrate`, `hub doctor`."""
+"""The command line: `hub serve`, `hub worker`, `hub migrate`, `hub doctor`."""
 
 import asyncio
 import sys
@@ -8,6 +8,7 @@ import click
 
 from hub import __version__
 from hub.app import create_app
+from hub.background import work
 from hub.errors import StoreUnavailable
 from hub.ops import doctor, logs
 from hub.server import Server, config
@@ -41,6 +42,21 @@ def serve(host: str | None, port: int | None) -> None:
     )
     server.run()
     sys.exit(0 if server.started else 3)
+
+
+@main.command("worker")
+def worker_command() -> None:
+    """Send what is queued, remove what is over and archive old login logs, until SIGTERM."""
+    settings = _settings()
+    if settings.production:
+        _demand_schema(settings)
+    else:
+        _migrate(settings)
+    try:
+        asyncio.run(work(settings))
+    except StoreUnavailable as error:
+        click.echo(f"hub: DATABASE_URL: {error}", err=True)
+        sys.exit(3)
 
 
 @main.command("migrate")

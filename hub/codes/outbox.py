@@ -6,6 +6,7 @@ sending and the mark.
 """
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from prometheus_client import Gauge
 from hub.codes.messages import Kind, Message
 from hub.errors import Unavailable
 from hub.store.database import Connection, Row, Store
-from hub.store.encryption import DataKeys, Place
+from hub.store.encryption import DataKeys, Place, Unsealable
 
 __all__ = ["Claim", "Kind", "Message", "Outbox"]
 
@@ -35,6 +36,8 @@ OLDEST = Gauge(
 
 LEASE = 60.0  # seconds; longer than any try takes
 _ERROR_LENGTH = 128
+_SHOWN = timedelta(days=1)
+_SHOWN_MOST = 1000
 
 
 class Claim(NamedTuple):
@@ -121,6 +124,17 @@ class Outbox:
     async def bury(self, claim: Claim, error: str) -> None:
         """Give it up: it stays as a dead letter until the worker removes it."""
         await self._mark("bury", claim, dead_at=self._store.now(), error=error[:_ERROR_LENGTH])
+
+    async def kept(self, provider: str) -> list[tuple[Message, datetime]]:
+        """Return what *provider* was sent and was kept, with the time, the newest first."""
+        since = self._store.now() - _SHOWN
+        rows = await self._store.all("outbox.kept", provider=provider, sent_at=since, limit=_SHOWN_MOST)
+        found = []
+        for row in rows:
+            with contextlib.suppress(Unsealable):  # of a key that is gone
+                message = Message.load(self._keys.open(row["payload"], _place(row["reference"])))
+                found.append((message, row["sent_at"]))
+        return found
 
     async def measure(self) -> None:
         """Set the gauges of what waits."""

@@ -28,6 +28,7 @@ class Rule(NamedTuple):
 _DAY: Final = timedelta(days=1)
 # An ended session is remembered for longer than its access tokens live (at most a day, and some jitter).
 _SESSION: Final = timedelta(days=2)
+_EVENTS: Final = timedelta(days=30)
 _DEAD_LETTER: Final = timedelta(days=7)
 
 RULES: Final = (
@@ -40,6 +41,7 @@ RULES: Final = (
     Rule("provider_callbacks", "remove_callbacks", "created_at", _DAY),
     Rule("user_sessions", "remove_ended_sessions", "revoked_at", _SESSION),
     Rule("user_sessions", "remove_expired_sessions", "expires_at", _SESSION),
+    Rule("account_events", "remove_events", "created_at", _EVENTS),
     Rule("outbox", "remove_sent_messages", "sent_at", _DAY),
     Rule("outbox", "remove_dead_messages", "dead_at", _DEAD_LETTER),
 )

@@ -1,16 +1,20 @@
 """`/healthz`, `/readyz` and `/metrics`."""
 
 import asyncio
-import os
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from hub.codes.outbox import Outbox
 from hub.errors import StoreUnavailable
+from hub.ops.registry import registry
 from hub.realtime.broker import Broker
 from hub.store.database import Store
+
+log = structlog.stdlib.get_logger("hub.ops")
 
 _READY_TIME = 2.0  # seconds
 
@@ -18,9 +22,10 @@ _READY_TIME = 2.0  # seconds
 class OpsRoutes:
     """What an operator's tools ask."""
 
-    def __init__(self, store: Store, broker: Broker) -> None:
+    def __init__(self, store: Store, broker: Broker, outbox: Outbox) -> None:
         self._store = store
         self._broker = broker
+        self._outbox = outbox
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
@@ -43,12 +48,13 @@ class OpsRoutes:
         return JSONResponse(told, 200 if database else 503, {"cache-control": "no-store"})
 
     async def metrics(self, _: Request) -> Response:
-        """Answer in the Prometheus text format, over all processes where PROMETHEUS_MULTIPROC_DIR is set."""
-        registry = REGISTRY
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            registry = CollectorRegistry()
-            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        """Answer in the Prometheus text format; the queue of messages is measured now, worker or not."""
+        try:
+            async with asyncio.timeout(_READY_TIME):
+                await self._outbox.measure()
+        except (StoreUnavailable, TimeoutError):
+            log.warning("outbox_not_measured")
+        return Response(generate_latest(registry()), media_type=CONTENT_TYPE_LATEST)
 
     async def _reaches_database(self) -> bool:
         try:

@@ -31,6 +31,6 @@ SELECT COUNT(*) AS waiting FROM outbox WHERE kind = :kind AND sent_at IS NULL AN
 SELECT created_at FROM outbox
 WHERE id = (SELECT MIN(id) FROM outbox WHERE kind = :kind AND sent_at IS NULL AND dead_at IS NULL);
 
--- name: taken
-SELECT kind, reference, payload, provider, sent_at FROM outbox
-WHERE sent_at > :sent_at ORDER BY sent_at DESC, id DESC LIMIT :limit;
+-- name: kept
+SELECT reference, payload, sent_at FROM outbox
+WHERE sent_at > :sent_at AND provider = :provider AND payload <> '' ORDER BY sent_at DESC, id DESC LIMIT :limit;

@@ -51,6 +51,14 @@ DELETE FROM user_sessions WHERE id IN (
     SELECT id FROM user_sessions WHERE expires_at < :expires_at ORDER BY expires_at LIMIT :limit
 );
 
+-- name: remove_events (mysql)
+DELETE FROM account_events WHERE created_at < :created_at ORDER BY created_at LIMIT :limit;
+
+-- name: remove_events (sqlite)
+DELETE FROM account_events WHERE id IN (
+    SELECT id FROM account_events WHERE created_at < :created_at ORDER BY created_at LIMIT :limit
+);
+
 -- name: remove_sent_messages (mysql)
 DELETE FROM outbox WHERE sent_at < :sent_at ORDER BY sent_at LIMIT :limit;
 

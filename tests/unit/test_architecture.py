@@ -96,6 +96,7 @@ def test_no_cycle() -> None:
         ("argon2", ("accounts/passwords.py",)),
         ("uvicorn", ("server.py",)),
         ("httpx2", ("wechat/client.py", "codes/senders/http.py")),
+        ("aiosmtplib", ("codes/senders/smtp.py",)),
     ],
 )
 def test_a_library_has_its_room(library: str, rooms: tuple[str, ...]) -> None:
