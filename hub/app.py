@@ -57,6 +57,7 @@ from hub.web.cookies import Cookies
 from hub.web.origins import Origins
 from hub.web.pages import Pages
 from hub.web.problems import HANDLERS
+from hub.web.sockets import OpenSockets
 from hub.wechat.client import App, WeChatClient
 from hub.wechat.doors import WebConsent
 from hub.wechat.sandbox.app import create_sandbox
@@ -126,11 +127,13 @@ def create_app(settings: Settings) -> Starlette:
         consent = Consent(attempts, phone, door, ConsentState(cookie_keys), data_keys)
     doors = tuple(dict.fromkeys((settings.default_door, *(["h5"] if consent else []), "app")))
 
-    sockets = QrSockets(
+    sockets = OpenSockets()
+    qr_sockets = QrSockets(
         attempts=attempts,
         phone=phone,
         guard=guard,
         streams=streams,
+        sockets=sockets,
         origins=origins,
         base_url=settings.base_url,
     )
@@ -166,7 +169,7 @@ def create_app(settings: Settings) -> Starlette:
     tokens = TokenRoutes(sessions, clients, redemption.by_code, cookies, origins, guard)
     routes: list[BaseRoute] = [
         *qr.routes(),
-        *sockets.routes(),
+        *qr_sockets.routes(),
         *qr_pages.routes(),
         *tokens.routes(),
         *AccountRoutes(sessions, Profiles(store)).routes(),
