@@ -10,7 +10,7 @@ import pytest
 
 from hub.errors import StoreUnavailable
 from hub.store.database import Connection, Store
-from hub.store.workers import CONNECTIONS, WAITING
+from hub.store.workers import CONNECTIONS, RETRIES, WAITING
 
 NOW = datetime(2025, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -89,6 +89,27 @@ async def test_two_hundred_writers_all_get_through(probe: Store) -> None:
     assert row is not None
     assert row["attempts"] == 200
     assert len(await payloads(probe)) == 201
+
+
+async def test_two_processes_write_one_file_in_turn(probe_queries: None, sqlite_url: str) -> None:
+    """Two stores on one SQLite file, as in two processes: units that read first never have to run twice."""
+    stores = [Store(sqlite_url), Store(sqlite_url)]
+    for store in stores:
+        await store.start()
+    message = await add(stores[0])
+    retried = RETRIES.labels("contended")._value.get()
+
+    async def work(tx: Connection) -> None:
+        assert await tx.one("probe.message", id=message)
+        await tx.changed("probe.count_up", id=message)
+
+    await asyncio.gather(*(store.write(work) for store in stores * 50))
+    row = await stores[0].one("probe.message", id=message)
+    assert row is not None
+    assert row["attempts"] == 100
+    assert RETRIES.labels("contended")._value.get() == retried
+    for store in stores:
+        await store.stop()
 
 
 async def test_a_begun_unit_ends_though_its_caller_is_gone(probe: Store) -> None:
