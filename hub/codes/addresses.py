@@ -53,7 +53,7 @@ def email(text: str) -> str:
     one's account. Raises InvalidRequest.
     """
     try:
-        valid = validate_email(text.strip(), allow_smtputf8=False, check_deliverability=False)
+        valid = validate_email(text.strip(), allow_smtputf8=False, check_deliverability=False, strict=True)
     except EmailNotValidError:
         raise InvalidRequest([FieldError("email", "not an e-mail address")]) from None
     folded = (valid.ascii_email or "").casefold()
