@@ -51,6 +51,11 @@ class Follower:
         self.seq = 0
         await self._subscribe()
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing can follow what the caller knows already."""
+        return self.current.final and self.current.seq <= self.seq
+
     def wake(self) -> None:
         """Make `next` look around at once."""
         self._watch.read_again()

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
+import structlog
 from pydantic import Field, StringConstraints
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from hub.errors import FieldError, InvalidRequest
+from hub.errors import FieldError, HubError, InvalidRequest
 from hub.limits.concurrency import OpenStreams
 from hub.limits.guard import QR, VERIFY, Guard
 from hub.qr import image
@@ -30,6 +31,8 @@ from hub.web.cookies import REFRESH, Cookies
 from hub.web.language import language
 from hub.web.origins import Origins
 from hub.web.parsing import Body, Printable, bearer, body, client_address, query
+
+log = structlog.stdlib.get_logger("hub.qr")
 
 _HEARTBEAT = 15  # seconds between comments on an event stream
 _SEND_TIME = 10.0  # seconds a reader may stall an event stream
@@ -225,7 +228,7 @@ class QrRoutes:
         token = bearer(request)
         claims = await self._sessions.verify(token) if token else None
         if claims is None:
-            self._origins.check(request)
+            self._origins.check(request, demanded=True)
         asked = await body(request, Confirm)
         if claims is not None:
             subject = f"hub:{claims.sub}"
@@ -305,14 +308,15 @@ class QrRoutes:
     async def _stream(
         self, session_id: str, address: str, key: str, seq: int
     ) -> AsyncIterator[ServerSentEvent]:
-        with self._streams.hold(address, key):
-            async with Follower(self._attempts, session_id, seq) as follower:
-                while True:
-                    snapshot = await follower.next()
-                    frame = snapshot.frame(session_id, self._base_url, self._attempts.store.now())
-                    yield ServerSentEvent(dump(frame).decode(), id=str(snapshot.seq))
-                    if snapshot.final:
-                        return
+        try:
+            with self._streams.hold(address, key):
+                async with Follower(self._attempts, session_id, seq) as follower:
+                    while not follower.finished:
+                        snapshot = await follower.next()
+                        frame = snapshot.frame(session_id, self._base_url, self._attempts.store.now())
+                        yield ServerSentEvent(dump(frame).decode(), id=str(snapshot.seq))
+        except HubError as error:  # the answer has begun; the client comes back, and is then told why
+            log.info("event_stream_ended", reason=error.reason)
 
 
 def _etag(request: Request) -> int | None:

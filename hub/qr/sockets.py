@@ -22,7 +22,7 @@ from hub.web.problems import refuse
 from hub.web.sockets import CLOSED_DONE, Conversation, OpenSockets, accept
 
 LINGER = 60.0  # seconds a socket stays open after expiry or failure, for a refresh
-_CLOSED_FINAL = {Status.EXPIRED: 4510, Status.FAILED: 4511}
+_CLOSED_FINAL = {Status.CONFIRMED: CLOSED_DONE, Status.EXPIRED: 4510, Status.FAILED: 4511}
 
 
 class QrSockets:
@@ -84,16 +84,13 @@ class QrConversation(Conversation):
 
     async def tell(self) -> None:
         """Send each newer snapshot, up to the final one, and close."""
-        while True:
-            snapshot = await self._follower.next()
-            await self.send(self._frame(snapshot))
-            if snapshot.status is Status.CONFIRMED:
-                self.close(CLOSED_DONE)
-                return
-            if snapshot.final:
-                await asyncio.sleep(LINGER)
-                self.close(_CLOSED_FINAL[snapshot.status], snapshot.reason or "")
-                return
+        follower = self._follower
+        while not follower.finished:
+            await self.send(self._frame(await follower.next()))
+        last = follower.current
+        if last.status is not Status.CONFIRMED:
+            await asyncio.sleep(LINGER)
+        self.close(_CLOSED_FINAL[last.status], last.reason or "")
 
     async def obey(self, frame: dict[str, Any]) -> None:
         """Cancel the attempt, or go on with its successor on the same socket."""

@@ -115,6 +115,8 @@ class Conversation(ABC):
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
+            if self._closed:
+                continue  # only the other side's farewell is waited for
             try:
                 await self._take(message.get("text"))
             except HubError as error:
@@ -142,7 +144,7 @@ class Conversation(ABC):
         body = problem(error, self._language)
         await self.send({**body, "type": "error", "problem": body["type"]})
         if self._strikes >= _STRIKES:
-            await self._close(CLOSED_MISUSE, "three frames in error")  # and obey nothing more
+            await self._close(CLOSED_MISUSE, "three frames in error")
 
     async def _close(self, code: int, reason: str) -> None:
         try:
