@@ -101,12 +101,12 @@ def _sign_in_figures(plan: Plan, rounds: list[dict[str, Any]]) -> list[Figure]:
         return Figure(name, unit, [of(each) for each in rounds], target)
 
     def step(name: str, part: str) -> Callable[[dict[str, Any]], float]:
-        return lambda each: float(each["sign_ins"]["steps"].get(name, {}).get(part, float("nan")))
+        return lambda each: float(each["sign_ins"]["steps"][name][part])
 
     def over_idle(what: str) -> Callable[[dict[str, Any]], float]:
         def per_sign_in(each: dict[str, Any]) -> float:
             idle = each["idle"][what] / each["idle"]["seconds"] * each["load"]["seconds"]
-            return float((each["load"][what] - idle) / max(1, each["sign_ins"]["done"]))
+            return float((each["load"][what] - idle) / each["sign_ins"]["done"])
 
         return per_sign_in
 
@@ -123,7 +123,7 @@ def _sign_in_figures(plan: Plan, rounds: list[dict[str, Any]]) -> list[Figure]:
         ),
         figure("sign-ins", "1/s", lambda each: each["sign_ins"]["rate"], f"{plan.rate:g}"),
         figure("sign-ins that failed", "", lambda each: sum(each["sign_ins"]["errors"].values()), "0"),
-        figure("generator late, p99", "ms", lambda each: each["sign_ins"]["late"].get("p99", 0.0)),
+        figure("generator late, p99", "ms", lambda each: each["sign_ins"]["late"]["p99"]),
         figure("hub CPU", "%", lambda each: 100 * each["load"]["cpu"] / each["load"]["seconds"]),
         figure("hub CPU per sign-in, over idle", "ms", lambda each: 1000 * cpu(each), "< 5"),
         figure("statements per sign-in", "", over_idle("statements")),

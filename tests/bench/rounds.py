@@ -126,6 +126,8 @@ def measure(servers: Servers, hub: HubProcess, plan: Plan, tokens: list[str]) ->
         meter = _Meter(servers, hub)
         told = load.order("sign_ins", rate=plan.rate, seconds=plan.load, tokens=tokens)
         loaded = meter.read()
+        if not told["done"]:
+            raise RuntimeError(f"no sign-in succeeded: {told['errors']}")
         meter = _Meter(servers, hub)
         refreshed = load.order("refresh", seconds=plan.refresh)
         refreshing = meter.read()
