@@ -17,13 +17,13 @@ from hub.codes.texts import mail
 Security = Literal["tls", "starttls", "none"]
 
 _STEP_LIMIT: Final = 10.0
-_CALL_LIMIT: Final = 15.0
 
 
 class SmtpSender:
     """Sends through the server *host*:*port*, signed in where a *username* is given.
 
-    *sender* is the From address, `name@example.com` or `Some Name <name@example.com>`.
+    *sender* is the From address, `name@example.com` or `Some Name <name@example.com>`; *call_limit* is the
+    longest that sending may take, in seconds.
     """
 
     name = "smtp"
@@ -38,6 +38,7 @@ class SmtpSender:
         password: str,
         sender: str,
         site: str,
+        call_limit: float = 15.0,
     ) -> None:
         self._host = host
         self._port = port
@@ -46,6 +47,7 @@ class SmtpSender:
         self._password = password
         self._sender = sender
         self._site = site
+        self._call_limit = call_limit
         self._tls = None if security == "none" else ssl.create_default_context()
 
     async def send(self, message: Message, reference: str) -> None:
@@ -64,7 +66,7 @@ class SmtpSender:
         )
         taken = False
         try:
-            async with asyncio.timeout(_CALL_LIMIT), client:
+            async with asyncio.timeout(self._call_limit), client:
                 await client.send_message(letter)
                 taken = True
         except (aiosmtplib.SMTPException, OSError, ssl.SSLError, TimeoutError) as error:
@@ -98,10 +100,13 @@ def _failure(error: Exception) -> SendFailed:
     """Say what an error means: 4xx and network trouble pass, a refused recipient does not."""
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         error = error.recipients[0]
-    if not isinstance(error, aiosmtplib.SMTPResponseException):
-        refused = isinstance(error, aiosmtplib.SMTPNotSupported | ssl.SSLCertVerificationError)
-        return Misconfigured(type(error).__name__) if refused else Temporary("unreachable")
-    code = f"smtp {error.code}"
-    if not 500 <= error.code < 600:
-        return Temporary(code)
-    return Permanent(code) if isinstance(error, aiosmtplib.SMTPRecipientRefused) else Misconfigured(code)
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        if not 500 <= error.code < 600:
+            return Temporary(f"smtp {error.code}")
+        refused = isinstance(error, aiosmtplib.SMTPRecipientRefused)
+        return (Permanent if refused else Misconfigured)(f"smtp {error.code}")
+    if any(isinstance(one, ssl.SSLCertVerificationError) for one in (error, error.__cause__)):
+        return Misconfigured("certificate")
+    if isinstance(error, OSError | TimeoutError):
+        return Temporary("unreachable")
+    return Misconfigured("not supported")  # STARTTLS or a way to sign in, the server says
