@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount
 
+from hub.accounts.passwords import Passwords
 from hub.accounts.profile import Profiles
 from hub.accounts.routes import AccountRoutes
 from hub.assets import folder
@@ -20,7 +21,12 @@ from hub.audit.log import LoginLog
 from hub.audit.places import Places
 from hub.background import create_background
 from hub.codes.console import ConsoleMessages
+from hub.codes.routes import CodeRoutes
+from hub.codes.rules import Peppers
 from hub.codes.senders.console import CONSOLE
+from hub.codes.service import Codes
+from hub.codes.sign_in import CodeSignIn
+from hub.codes.verification import EmailVerification
 from hub.limits.concurrency import OpenStreams
 from hub.limits.guard import Guard
 from hub.limits.memory import MemoryLimiter
@@ -119,6 +125,26 @@ def create_app(settings: Settings) -> Starlette:
 
     data_keys = DataKeys(settings.secrets("data_keys"))
     background = create_background(settings, store, data_keys)
+    profiles = Profiles(store)
+    passwords = Passwords()
+    codes = Codes(
+        store,
+        background.outbox,
+        Peppers(settings.secrets("code_peppers")),
+        lengths={"phone": settings.code_length_phone, "email": settings.code_length_email},
+        countries=settings.sms_budgets,
+        daily_budget=settings.sms_daily_budget,
+        limited=limited,
+    )
+    code_routes = CodeRoutes(
+        codes,
+        CodeSignIn(store, codes, sessions, profiles, login_log, passwords),
+        EmailVerification(store, codes, sessions),
+        sessions,
+        guard,
+        cookies,
+        origins,
+    )
 
     wechat = WeChatClient(*settings.wechat_urls)
     consent = None
@@ -172,7 +198,8 @@ def create_app(settings: Settings) -> Starlette:
         *qr_sockets.routes(),
         *qr_pages.routes(),
         *tokens.routes(),
-        *AccountRoutes(sessions, Profiles(store)).routes(),
+        *code_routes.routes(),
+        *AccountRoutes(sessions, profiles).routes(),
         *OpsRoutes(store, broker, background.outbox).routes(),
         Mount("/static", Assets(directory=folder("static"))),
     ]
@@ -191,7 +218,7 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             worker = (background.http, background.worker) if settings.hub_worker == "in-process" else ()
-            for part in (store, broker, limiter, wechat, sessions, sweep, *worker):
+            for part in (store, broker, limiter, wechat, sessions, passwords, sweep, *worker):
                 await part.start()
                 stack.push_async_callback(part.stop)
             yield
