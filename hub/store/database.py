@@ -67,7 +67,7 @@ async def connect(location: Location, *, writes: bool = True, statement_limit: f
         await connection.__aexit__()
         await database.disconnect()
 
-    return await mysql.MySQLLink.of(raw, release)
+    return mysql.MySQLLink(raw, release)
 
 
 async def _commit(link: Link) -> None:

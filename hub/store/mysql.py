@@ -4,26 +4,13 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
-from aiomysql import Cursor
 from pymysql import err
-from pymysql.constants import CLIENT, CR, ER, FIELD_TYPE
-from pymysql.converters import decoders
+from pymysql.constants import CLIENT, CR, ER
 
 from hub.store.failures import Contended, LinkLost, QueryFailed, Refused, UniqueViolation
 from hub.store.links import Outcome, Row
-from hub.store.queries import Bound, read_time
-
-
-def _number(text: str) -> int | float:
-    """SUM() of integers is a DECIMAL here and an integer on SQLite."""
-    return float(text) if "." in text else int(text)
-
-
-class _Cursor(Cursor):  # type: ignore[misc]  # aiomysql has no types
-    """A cursor that does not fetch the server's warnings, which an INSERT IGNORE has by its nature."""
-
-    async def _show_warnings(self, conn: object) -> None:
-        return
+from hub.store.queries import Bound
+from hub.store.results import Result, ask
 
 
 def options(statement_limit: float | None) -> dict[str, Any]:
@@ -44,19 +31,9 @@ def options(statement_limit: float | None) -> dict[str, Any]:
         "max_size": 1,
         "charset": "utf8mb4",
         "client_flag": CLIENT.FOUND_ROWS,  # an UPDATE counts the rows it matched, as on SQLite
-        "cursorclass": _Cursor,
         "init_command": f"SET {', '.join(session)}; SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-        "conv": _DECODERS,
     }
 
-
-_DECODERS = decoders | {
-    FIELD_TYPE.DATETIME: read_time,
-    FIELD_TYPE.TIMESTAMP: read_time,
-    FIELD_TYPE.DATE: None,
-    FIELD_TYPE.DECIMAL: _number,
-    FIELD_TYPE.NEWDECIMAL: _number,
-}
 
 # A closed transport shows as OSError, as RuntimeError (uvloop) or as a missing reader (AttributeError).
 ERRORS = (err.MySQLError, OSError, EOFError, RuntimeError, AttributeError)
@@ -93,19 +70,13 @@ _DUPLICATE_KEY = re.compile(r"for key '(?:.*\.)?([^'.]+)'")
 
 
 class MySQLLink:
-    """One connection and the cursor it keeps for its whole life."""
+    """One aiomysql connection; *release* gives it back to where it came from."""
 
-    def __init__(self, raw: Any, release: Callable[[], Awaitable[None]], cursor: Any) -> None:
+    def __init__(self, raw: Any, release: Callable[[], Awaitable[None]]) -> None:
         self._raw = raw
         self._release = release
-        self._cursor = cursor
-        self._begins = False
         self._released = False
-
-    @classmethod
-    async def of(cls, raw: Any, release: Callable[[], Awaitable[None]]) -> "MySQLLink":
-        """Wrap an open aiomysql connection; *release* gives it back to where it came from."""
-        return cls(raw, release, await raw.cursor())
+        self._begins = False
 
     @property
     def alive(self) -> bool:
@@ -114,13 +85,13 @@ class MySQLLink:
         return not (raw.closed or raw._reader.at_eof() or raw._reader.exception())
 
     async def fetch(self, bound: Bound) -> list[Row]:
-        cursor = await self._send(bound)
-        columns = [column[0] for column in cursor.description]
-        return [dict(zip(columns, row, strict=True)) for row in await cursor.fetchall()]
+        result = await self._ask(bound)
+        columns = result.columns or ()
+        return [dict(zip(columns, row, strict=True)) for row in result.rows]
 
     async def execute(self, bound: Bound) -> Outcome:
-        cursor = await self._send(bound)
-        return Outcome(cursor.rowcount, cursor.lastrowid)
+        result = await self._ask(bound)
+        return Outcome(result.affected_rows, result.insert_id)
 
     async def begin(self) -> None:
         self._begins = True  # BEGIN travels with the first statement
@@ -154,18 +125,13 @@ class MySQLLink:
             self._released = True
             await self._release()
 
-    async def _send(self, bound: Bound) -> Any:
-        cursor, sql = self._cursor, bound.sql.encode()
+    async def _ask(self, bound: Bound) -> Result:
+        sql = bound.sql.encode()  # raises for half a surrogate pair, before anything is sent
+        begins, self._begins = self._begins, False
         try:
-            if self._begins:
-                self._begins = False
-                await cursor.execute(b"BEGIN;" + sql)
-                await cursor.nextset()
-            else:
-                await cursor.execute(sql)
+            return await ask(self._raw, b"BEGIN;" + sql, 2) if begins else await ask(self._raw, sql, 1)
         except ERRORS as error:
             self._fail(error, bound.name)
-        return cursor
 
     async def _command(self, send: Callable[[], Awaitable[None]], name: str) -> None:
         try:

@@ -195,7 +195,7 @@ class Lane:
             if not future.done():
                 future.set_exception(outcome)
             else:
-                log.warning("unit_failed_unheard", error=repr(outcome))
+                log.info("unit_failed_unheard", error=repr(outcome))
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise

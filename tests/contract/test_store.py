@@ -313,6 +313,20 @@ async def test_wrong_values_never_reach_the_database(probe: Store) -> None:
         await probe.one("probe.user", id=dt.date(2025, 1, 1))
 
 
+async def test_half_a_surrogate_pair_is_refused_and_leaves_the_transaction_open(probe: Store) -> None:
+    """Text that has no UTF-8 fails alike on both engines, and what follows is still undone with the rest."""
+
+    async def work(tx: Connection) -> None:
+        with pytest.raises(UnicodeEncodeError):
+            await add_message(tx, "\ud83d")
+        await add_message(tx, "undone")
+        raise NotFound
+
+    with pytest.raises(NotFound):
+        await probe.write(work)
+    assert await probe.all("probe.messages") == []
+
+
 async def test_checks_of_the_schema_hold_on_both_engines(probe: Store) -> None:
     """A short phone, an empty nickname and broken JSON are refused everywhere."""
     for phone, values in (
