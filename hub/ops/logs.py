@@ -8,7 +8,11 @@ from structlog.typing import Processor
 
 
 def configure(level: str, *, json: bool) -> None:
-    """Send every line, ours and the libraries', to standard error in one form."""
+    """Send every line, ours and the libraries', to standard error in one form.
+
+    *level* is for our own lines. The libraries never go below INFO: at DEBUG they write frames, headers with
+    their cookies, and the values of statements.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -47,9 +51,17 @@ def configure(level: str, *, json: bool) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level.upper())
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(max(threshold, logging.INFO))
+    logging.getLogger("hub").setLevel(threshold)
     # The request line is ours; the server's own would show paths, and these can carry a session_id.
     logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("uvicorn.error").addFilter(_names_no_path)
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
+
+
+def _names_no_path(record: logging.LogRecord) -> bool:
+    """Tell whether a line of the server may be written: it notes each handshake with the socket's path."""
+    return '"WebSocket %s"' not in str(record.msg)
