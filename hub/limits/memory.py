@@ -39,8 +39,6 @@ class MemoryLimiter(Limiter):
         verdict = judge(limit, window.used, window.ends - now, cost)
         if verdict.allowed and cost:
             if window.used == 0:
-                # A new window goes to the end, so that the dict is in the order in which they began.
-                self._windows.pop(name, None)
                 self._make_room(now)
             self._windows[name] = window._replace(used=window.used + cost)
         return verdict

@@ -108,9 +108,11 @@ class Link:
 
     async def stop(self) -> None:
         """Close the connection and stay away."""
-        if self._task is not None:
+        while self._task is not None and not self._task.done():
+            # More than once: wait_for() of Python 3.11, in redis-py's handshake, can swallow a cancellation.
             self._task.cancel()
-            await asyncio.wait({self._task})
+            await asyncio.wait({self._task}, timeout=1.0)
+        self._tried.set()
 
     async def run(self, script: Script, key: str, *arguments: str | bytes | int, late: bool = False) -> Any:
         """Run *script* on *key* and return its answer; with *late* it is sent even to a silent Redis.
@@ -192,8 +194,8 @@ class Link:
         finally:
             self.wire = None
             wire.abort()
-            await asyncio.wait({wire.lost})
             await dialled.hang_up()
+            await asyncio.wait({wire.lost})
 
     async def _first_heartbeat(self, wire: Wire) -> None:
         # Redis works in order: when this one is back, everything subscribed to before is confirmed.

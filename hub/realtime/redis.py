@@ -82,29 +82,28 @@ def dialler(url: str, *, timeout: float) -> Callable[[], Awaitable[Dialled]]:
 
     async def dial() -> Dialled:
         options = dict(pool.connection_kwargs)
-        connection: Any = None
+        if found is not None:
+            options["host"], options["port"] = await _primary(found, timeout)
+        connection = pool.connection_class(**options)
+        hang_up = partial(connection.disconnect, nowait=True)
         try:
-            if found is not None:
-                options["host"], options["port"] = await _primary(found, timeout)
-            connection = pool.connection_class(**options)
             await connection.connect()
             # redis-py shows its transport to nobody, but asyncio allows any transport to change protocols.
             transport = connection._writer.transport
             if transport.is_closing():
-                raise ConnectionResetError("lost after the handshake")
+                raise LinkDown("lost after the handshake")
         except BaseException as error:
-            if connection is not None:
-                await connection.disconnect(nowait=True)
+            await hang_up()  # redis-py forgets to when it is cancelled
             if isinstance(error, (OSError, RedisError)):
                 raise LinkDown(str(error)) from error
             raise
-        return Dialled(transport, partial(connection.disconnect, nowait=True))
+        return Dialled(transport, hang_up)
 
     return dial
 
 
 async def _primary(found: re.Match[str], timeout: float) -> tuple[str, int]:
-    """Ask the sentinels for the address of the primary."""
+    """Ask the sentinels for the address of the primary. Raises LinkDown."""
     addresses = [urlsplit(f"//{address}") for address in found["sentinels"].split(",")]
     sentinels = cast("Any", Sentinel)(
         [(address.hostname, address.port or 26379) for address in addresses],
@@ -114,8 +113,11 @@ async def _primary(found: re.Match[str], timeout: float) -> tuple[str, int]:
             "retry": Retry(NoBackoff(), 0),
         },
     )
-    async with sentinels:
-        host, port = await sentinels.discover_master(found["service"])
+    try:
+        async with sentinels:
+            host, port = await sentinels.discover_master(found["service"])
+    except (OSError, RedisError) as error:
+        raise LinkDown(str(error)) from error
     return host, port
 
 

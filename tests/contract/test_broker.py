@@ -336,13 +336,28 @@ async def test_thousands_of_watchers_are_all_confirmed(redis_url: str, redis_pre
 
 
 async def test_a_stranger_on_the_channel_does_no_harm(redis_server: RedisServer, redis_prefix: str) -> None:
-    """What is not a message of ours is dropped, and the next one is delivered."""
+    """What is no message is dropped, and the next one that is comes over the same connection."""
     broker = RedisBroker(redis_server.url, redis_prefix)
     await broker.start()
     with broker.watch("a") as watch:
         await confirmed(watch)
-        for junk in ("", "hello", "-1 x", "x 1"):
-            await asyncio.to_thread(redis_server.command, "PUBLISH", f"{redis_prefix}a", junk)
-        await broker.publish("a", message(1), ttl=TTL)
-        assert await watch.next(SECONDS) == message(1)
+        for payload in ("", "hello", "-1 x", "x 1", "7 body"):
+            await asyncio.to_thread(redis_server.command, "PUBLISH", f"{redis_prefix}a", payload)
+        assert await watch.next(SECONDS) == Message(7, b"body")
     await broker.stop()
+
+
+async def test_the_same_message_again_is_not_told_to_others(redis_url: str, redis_prefix: str) -> None:
+    """Renewing a snapshot is silent: a watcher that came in between hears nothing of it."""
+    here, there = RedisBroker(redis_url, redis_prefix), RedisBroker(redis_url, redis_prefix)
+    await here.start()
+    await there.start()
+    await here.publish("a", message(1), ttl=TTL)
+    with there.watch("a") as watch:
+        await confirmed(watch)
+        await here.publish("a", message(1), ttl=TTL)
+        await here.publish("a", message(0), ttl=TTL)
+        await settled(here, there)
+        assert await watch.next(0) is None
+    await here.stop()
+    await there.stop()

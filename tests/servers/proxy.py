@@ -24,7 +24,7 @@ class Proxy:
 
     async def start(self) -> None:
         """Listen on a free port, `port`."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -51,29 +51,30 @@ class Proxy:
         self._refusing = False
         self._flow.set()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends = [writer]
         self._writers.add(writer)
-        far: asyncio.StreamWriter | None = None
         try:
             if self._refusing:
                 return
             await self._flow.wait()
             back, far = await asyncio.open_connection(*self._target)
+            ends.append(far)
             self._writers.add(far)
             await asyncio.gather(self._pump(reader, far), self._pump(back, writer))
         except OSError:
             await self._flow.wait()
         finally:
-            for end in (writer, far):
-                if end is not None:
-                    self._writers.discard(end)
-                    end.transport.abort()
-                    with suppress(OSError):
-                        await end.wait_closed()
-            self._tasks.discard(task)
+            for end in ends:
+                self._writers.discard(end)
+                end.transport.abort()
+                with suppress(OSError):
+                    await end.wait_closed()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(65536):
