@@ -19,7 +19,8 @@ import structlog
 from hub.assets import folder
 from hub.errors import StoreUnavailable
 from hub.store import mysql, sqlite
-from hub.store.failures import Contended, LinkLost, QueryFailed, Refused, UniqueViolation
+from hub.store.connection import Connection, in_transaction, reading
+from hub.store.failures import QueryFailed, Refused, UniqueViolation
 from hub.store.links import Link, Outcome, Row
 from hub.store.location import Location
 from hub.store.queries import Bound, Engine, Queries
@@ -33,7 +34,6 @@ logging.getLogger("databases").setLevel(logging.WARNING)  # it tells of each con
 _SQLITE_READERS = 4
 _HOUSEKEEPING = 30.0
 _IDLE = 600.0
-_CHILD = "a child task is outside its parent's transaction: one statement at a time"
 _FOLDED = """
     SELECT DISTINCT c.table_name AS table_name, c.column_name AS column_name
     FROM information_schema.columns c
@@ -68,89 +68,6 @@ async def connect(location: Location, *, writes: bool = True, statement_limit: f
         await database.disconnect()
 
     return mysql.MySQLLink(raw, release)
-
-
-async def _commit(link: Link) -> None:
-    try:
-        await link.commit()
-    except LinkLost as error:
-        # It may have been committed; to run the unit again could do everything twice.
-        raise Refused(f"outcome unknown: {error}") from error
-
-
-async def _roll_back(link: Link) -> None:
-    """Leave no transaction open: where the rollback fails, the connection goes, and the server rolls back."""
-    if link.alive:
-        try:
-            await link.rollback()
-        except (LinkLost, Contended, Refused, QueryFailed):
-            await link.abandon()
-
-
-class Connection:
-    """What a unit of work may do, for as long as it runs: one statement after another, never two at once."""
-
-    __slots__ = ("_busy", "_failure", "_link", "_queries", "_writes")
-
-    def __init__(self, link: Link, queries: Queries, *, writes: bool) -> None:
-        self._link: Link | None = link
-        self._queries = queries
-        self._writes = writes
-        self._busy = False
-        self._failure: Exception | None = None
-
-    async def one(self, query: str, /, **values: object) -> Row | None:
-        """Return the first row, or None."""
-        rows = await self.all(query, **values)
-        return rows[0] if rows else None
-
-    async def all(self, query: str, /, **values: object) -> list[Row]:
-        """Return every row."""
-        bound = self._queries.reading(query, values)
-        return await self._exclusively(lambda link: link.fetch(bound))
-
-    async def changed(self, query: str, /, **values: object) -> int:
-        """Run an UPDATE, DELETE or INSERT and return how many rows it matched or inserted.
-
-        An upsert counts as the engine likes, and only zero means nothing. Raises UniqueViolation.
-        """
-        return (await self._execute(query, values)).changed
-
-    async def insert(self, query: str, /, **values: object) -> int:
-        """Run an INSERT and return the new row's id, 0 where it was ignored. Raises UniqueViolation."""
-        return (await self._execute(query, values)).inserted_id
-
-    async def _execute(self, query: str, values: dict[str, object]) -> Outcome:
-        if not self._writes:
-            raise RuntimeError(f"{query}: a unit that reads cannot write")
-        bound = self._queries.writing(query, values)
-        return await self._exclusively(lambda link: link.execute(bound))
-
-    async def _exclusively(self, act: Callable[[Link], Awaitable[T]]) -> T:
-        if self._failure:
-            raise self._failure
-        if self._link is None:
-            raise RuntimeError("the unit of work has ended")
-        if self._busy:
-            raise RuntimeError(_CHILD)
-        self._busy = True
-        try:
-            return await act(self._link)
-        except (LinkLost, Contended, Refused) as error:
-            self._failure = error
-            raise
-        finally:
-            self._busy = False
-
-    async def end(self) -> None:
-        """Close it for the work, which may have kept it; raise what the work has swallowed."""
-        link, self._link = self._link, None
-        if self._busy and link:
-            self._failure = RuntimeError(_CHILD)
-            await link.abandon()  # the child is in the middle of its statement
-        if self._failure:
-            # After a deadlock the server has rolled back: to go on would commit the second half alone.
-            raise self._failure
 
 
 class Store:
@@ -215,34 +132,13 @@ class Store:
         It is run again (up to three times) after a deadlock or a lost connection, so it must have no other
         effect.
         """
-
-        async def transaction(link: Link) -> T:
-            connection = Connection(link, self._queries, writes=True)
-            await link.begin()
-            try:
-                try:
-                    result = await work(connection)
-                finally:
-                    await connection.end()
-                await _commit(link)
-            except Exception:
-                await _roll_back(link)
-                raise
-            return result
-
-        return await self._writing.submit(transaction, repeatable=True)
+        return await self._writing.submit(
+            lambda link: in_transaction(link, self._queries, work), repeatable=True
+        )
 
     async def read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Run *work*, several reads on one connection, each of which sees what is committed by then."""
-
-        async def reading(link: Link) -> T:
-            connection = Connection(link, self._queries, writes=False)
-            try:
-                return await work(connection)
-            finally:
-                await connection.end()
-
-        return await self._reading.submit(reading, repeatable=True)
+        return await self._reading.submit(lambda link: reading(link, self._queries, work), repeatable=True)
 
     async def one(self, query: str, /, **values: object) -> Row | None:
         """Run one SELECT and return its first row, or None."""

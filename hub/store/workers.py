@@ -6,7 +6,6 @@ never runs.
 """
 
 import asyncio
-import contextlib
 import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -16,7 +15,7 @@ from typing import Any, TypeVar
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from hub.errors import StoreUnavailable
+from hub.store.connector import Connector, Opener, unavailable
 from hub.store.failures import Contended, LinkLost, Refused
 from hub.store.links import Link
 
@@ -29,13 +28,9 @@ UNIT_SECONDS = Histogram(
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 WAITING = Gauge("hub_store_waiting", "Units of work that wait for a connection", multiprocess_mode="livesum")
-CONNECTIONS = Gauge("hub_store_connections", "Open connections to the database", multiprocess_mode="livesum")
 RETRIES = Counter("hub_store_retries_total", "Units that were run again", ["cause"])
-UNAVAILABLE = Counter("hub_store_unavailable_total", "Units that failed for want of the database", ["cause"])
 
 _RETRIES = 3
-_PING_AFTER = 30.0
-_BACKOFF_FIRST, _BACKOFF_MOST = 0.1, 1.0
 
 T = TypeVar("T")
 Run = Callable[[Link], Awaitable[T]]
@@ -55,16 +50,13 @@ class _Unit:
 
 
 class _Worker:
-    """One connection, or the want of one."""
+    """Owns one connection; its inbox takes a unit, or None for letting go of the connection."""
 
-    __slots__ = ("failures", "inbox", "link", "retry_at", "used_at")
+    __slots__ = ("connector", "inbox")
 
-    def __init__(self) -> None:
-        self.link: Link | None = None
+    def __init__(self, opener: Opener) -> None:
+        self.connector = Connector(opener)
         self.inbox: asyncio.Future[_Unit | None]
-        self.used_at = 0.0
-        self.failures = 0
-        self.retry_at = 0.0
 
 
 class Lane:
@@ -76,23 +68,20 @@ class Lane:
     def __init__(
         self, name: str, connect: Callable[[], Awaitable[Link]], *, size: int, wait: float, limit: float
     ) -> None:
-        self._name = name
-        self._connect = connect
+        self._opener = Opener(name, connect)
         self._size = size
         self._wait = wait
         self._limit = limit
         self._waiting: OrderedDict[_Unit, None] = OrderedDict()
         self._idle: list[_Worker] = []  # the last one in is the first one out: the rest may go idle and close
         self._tasks: list[asyncio.Task[None]] = []
-        self._closing: set[asyncio.Task[None]] = set()
         self._open = False
-        self._away = False
         self._seconds = UNIT_SECONDS.labels(name)
 
     def start(self) -> None:
         """Start the workers; each connects when it gets its first unit."""
         self._open = True
-        self._tasks = [asyncio.create_task(self._live(_Worker())) for _ in range(self._size)]
+        self._tasks = [asyncio.create_task(self._live(_Worker(self._opener))) for _ in range(self._size)]
 
     async def stop(self) -> None:
         """Take no more, fail what waits, let what has begun end, and close the connections."""
@@ -106,13 +95,12 @@ class Lane:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._tasks = []
-        if self._closing:
-            await asyncio.wait(self._closing, timeout=self._limit)
+        await self._opener.drain(self._limit)
 
     def recycle(self, idle: float) -> None:
         """Let go of the connections that nobody has used for *idle* seconds."""
         before = asyncio.get_running_loop().time() - idle
-        self._dismiss([worker for worker in self._idle if worker.link and worker.used_at <= before])
+        self._dismiss([worker for worker in self._idle if worker.connector.idle_since(before)])
 
     async def submit(self, run: Run[T], *, repeatable: bool) -> T:
         """Have *run* done on one of the connections and return what it returns.
@@ -120,7 +108,7 @@ class Lane:
         *repeatable*: it may be run again when the connection is lost in the middle. Raises StoreUnavailable.
         """
         if not self._open:
-            raise _unavailable("stopped", "the store is not running")
+            raise unavailable("stopped", "the store is not running")
         loop = asyncio.get_running_loop()
         unit = _Unit(run, repeatable, loop.create_future(), loop.time())
         if self._idle:
@@ -148,7 +136,7 @@ class Lane:
     def _give_up(self, unit: _Unit) -> None:
         if self._withdraw(unit):
             cause = f"no connection within {self._wait:g} s" if self._open else "the store is stopping"
-            unit.future.set_exception(_unavailable("wait", cause))
+            unit.future.set_exception(unavailable("wait", cause))
 
     def _taken(self, unit: _Unit) -> None:
         WAITING.dec()
@@ -173,25 +161,24 @@ class Lane:
                     self._idle.append(worker)
                     unit = await worker.inbox
                 if unit is None:
-                    await self._close(worker)
+                    await worker.connector.close()
                 elif not unit.future.done():
-                    await self._serve(worker, unit)
-                    worker.used_at = loop.time()
+                    await self._serve(worker.connector, unit)
         finally:
-            await self._close(worker)
+            await worker.connector.close()
 
-    async def _serve(self, worker: _Worker, unit: _Unit) -> None:
+    async def _serve(self, connector: Connector, unit: _Unit) -> None:
         """Run one unit and tell its caller."""
         future = unit.future
         try:
-            result = await self._complete(worker, unit)
+            result = await self._complete(connector, unit)
         except BaseException as error:
             if isinstance(error, Exception):
                 outcome: Exception = error
             else:
                 # Only stop() cancels a worker; the work may also have awaited something that was cancelled.
-                self._abandon(worker)
-                outcome = _unavailable("stopped", "the work was cancelled")
+                connector.drop()
+                outcome = unavailable("stopped", "the work was cancelled")
             if not future.done():
                 future.set_exception(outcome)
             else:
@@ -203,9 +190,9 @@ class Lane:
             if not future.done():
                 future.set_result(result)
 
-    async def _complete(self, worker: _Worker, unit: _Unit) -> Any:
+    async def _complete(self, connector: Connector, unit: _Unit) -> Any:
         """Run one unit, again where that is safe; every failure of the database ends as StoreUnavailable."""
-        link = await self._connected(worker, unit.since + self._wait)
+        link = await connector.link(unit.since + self._wait)
         if unit.future.done():
             return None
         loop = asyncio.get_running_loop()
@@ -217,89 +204,26 @@ class Lane:
                 async with asyncio.timeout_at(until) as limit:
                     return await unit.run(link)
             except LinkLost as error:
-                self._abandon(worker)
+                connector.drop()
                 lost += 1
                 if lost > 1 or not unit.repeatable:
-                    raise _unavailable("lost", str(error)) from error
+                    raise unavailable("lost", str(error)) from error
                 RETRIES.labels("lost").inc()
-                link = await self._connected(worker, loop.time() + self._wait)
+                link = await connector.link(loop.time() + self._wait)
             except Contended as error:
                 contended += 1
                 if contended > _RETRIES:
-                    raise _unavailable("contended", str(error)) from error
+                    raise unavailable("contended", str(error)) from error
                 RETRIES.labels("contended").inc()
                 await asyncio.sleep(random.uniform(0.5, 1) * 0.01 * 2**contended)  # noqa: S311 - spreads rivals only
             except Refused as error:
-                self._abandon(worker)
-                raise _unavailable("refused", str(error)) from error
+                connector.drop()
+                raise unavailable("refused", str(error)) from error
             except TimeoutError as error:
                 if not limit.expired():
                     raise
-                self._abandon(worker)
-                raise _unavailable("limit", f"not done within {self._limit:g} s") from error
+                connector.drop()
+                raise unavailable("limit", f"not done within {self._limit:g} s") from error
             finally:
                 self._seconds.observe(perf_counter() - begun)
-                if worker.link and not worker.link.alive:
-                    self._abandon(worker)
-
-    async def _connected(self, worker: _Worker, deadline: float) -> Link:
-        """Return the worker's connection, a new one where need be. Raises StoreUnavailable at *deadline*."""
-        loop = asyncio.get_running_loop()
-        link = worker.link
-        if link is not None:
-            if link.alive and (loop.time() - worker.used_at < _PING_AFTER or await _answers(link)):
-                return link
-            self._abandon(worker)
-        while True:
-            error: Exception
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await asyncio.sleep(worker.retry_at - loop.time())
-                    link = await self._connect()
-            except (LinkLost, Refused, Contended, TimeoutError) as failure:
-                error = failure
-            else:
-                if self._away:
-                    self._away = False
-                    log.info("database_back", lane=self._name)
-                worker.link, worker.failures, worker.retry_at = link, 0, 0.0
-                CONNECTIONS.inc()
-                return link
-            worker.failures += 1
-            if not self._away:
-                self._away = True
-                log.warning("database_unreachable", lane=self._name, error=str(error) or "no answer in time")
-            pause = min(_BACKOFF_FIRST * 2 ** min(worker.failures, 10), _BACKOFF_MOST)
-            worker.retry_at = loop.time() + pause * random.uniform(0.5, 1)  # noqa: S311 - spreads rivals only
-            if worker.retry_at >= deadline:
-                raise _unavailable("unreachable", f"no connection: {error}") from error
-
-    async def _close(self, worker: _Worker) -> None:
-        link, worker.link = worker.link, None
-        if link is not None:
-            CONNECTIONS.dec()
-            with contextlib.suppress(Exception):  # it is closed in any case
-                async with asyncio.timeout(1):
-                    await link.close()
-
-    def _abandon(self, worker: _Worker) -> None:
-        link, worker.link = worker.link, None
-        if link is not None:
-            CONNECTIONS.dec()
-            closing = asyncio.create_task(link.abandon())  # nobody waits for it but stop()
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
-
-
-async def _answers(link: Link) -> bool:
-    try:
-        async with asyncio.timeout(1):
-            await link.ping()
-    except (LinkLost, Refused, TimeoutError):
-        return False
-    return True
-
-
-def _unavailable(cause: str, reason: str) -> StoreUnavailable:
-    UNAVAILABLE.labels(cause).inc()
-    return StoreUnavailable(reason)
+                connector.used()

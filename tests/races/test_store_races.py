@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from hub.errors import StoreUnavailable
+from hub.store.connector import CONNECTIONS
 from hub.store.database import Connection, Store
-from hub.store.workers import CONNECTIONS, RETRIES, WAITING
+from hub.store.workers import RETRIES, WAITING
 
 NOW = datetime(2025, 3, 4, 5, 6, 7, tzinfo=UTC)
 
