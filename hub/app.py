@@ -54,9 +54,11 @@ from hub.store.encryption import DataKeys
 from hub.tokens.claims import AccessTokens
 from hub.tokens.clients import Clients
 from hub.tokens.events import AccountEvents
+from hub.tokens.follow import Followers
 from hub.tokens.keys import KeyRing, RefreshKeys, pem_key, secret_key
 from hub.tokens.routes import TokenRoutes
 from hub.tokens.service import Sessions
+from hub.tokens.stream import AccountStream
 from hub.web.assets import Assets
 from hub.web.context import RequestContext
 from hub.web.cookies import Cookies
@@ -192,11 +194,16 @@ def create_app(settings: Settings) -> Starlette:
         phone_url=f"{SANDBOX_PATH}/phone" if settings.sandbox else None,
         wechat_only=not settings.sandbox,
     )
+    followers = Followers(events, sessions)
+    account_stream = AccountStream(
+        sessions=sessions, followers=followers, streams=streams, sockets=sockets, origins=origins
+    )
     tokens = TokenRoutes(sessions, clients, redemption.by_code, cookies, origins, guard)
     routes: list[BaseRoute] = [
         *qr.routes(),
         *qr_sockets.routes(),
         *qr_pages.routes(),
+        *account_stream.routes(),
         *tokens.routes(),
         *code_routes.routes(),
         *AccountRoutes(sessions, profiles).routes(),
@@ -218,7 +225,7 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             worker = (background.http, background.worker) if settings.hub_worker == "in-process" else ()
-            for part in (store, broker, limiter, wechat, sessions, passwords, sweep, *worker):
+            for part in (store, broker, limiter, wechat, sessions, passwords, sweep, followers, *worker):
                 await part.start()
                 stack.push_async_callback(part.stop)
             yield
@@ -231,7 +238,13 @@ def create_app(settings: Settings) -> Starlette:
                 CORSMiddleware,
                 allow_origins=sorted(settings.allowed_origins),
                 allow_methods=["GET", "POST", "PATCH", "DELETE"],
-                allow_headers=["authorization", "content-type", "if-none-match", "x-request-id"],
+                allow_headers=[
+                    "authorization",
+                    "content-type",
+                    "if-none-match",
+                    "last-event-id",
+                    "x-request-id",
+                ],
                 expose_headers=["etag", "ratelimit", "ratelimit-policy", "retry-after", "x-request-id"],
                 max_age=600,
             ),

@@ -19,20 +19,28 @@ class OpenStreams:
 
     def check(self, address: str, attempt: str) -> None:
         """Raise TooManySockets if no further stream may be opened."""
-        if self._enabled:
-            for key, most in ((address, PER_ADDRESS), (attempt, PER_ATTEMPT)):
-                if self._open[key] >= most:
-                    raise TooManySockets(f"{self._open[key]} open", retry_after=5)
+        self.check_one(address, PER_ADDRESS)
+        self.check_one(attempt, PER_ATTEMPT)
 
     @contextmanager
     def hold(self, address: str, attempt: str) -> Iterator[None]:
-        """Count one stream for the length of a `with` block. Raises TooManySockets."""
-        self.check(address, attempt)
-        self._open.update((address, attempt))
+        """Count one stream of each for the length of a `with` block. Raises TooManySockets."""
+        with self.hold_one(address, PER_ADDRESS), self.hold_one(attempt, PER_ATTEMPT):
+            yield
+
+    @contextmanager
+    def hold_one(self, key: str, most: int) -> Iterator[None]:
+        """Count one stream of *key* for the length of a `with` block. Raises TooManySockets."""
+        self.check_one(key, most)
+        self._open[key] += 1
         try:
             yield
         finally:
-            for key in (address, attempt):
-                self._open[key] -= 1
-                if not self._open[key]:
-                    del self._open[key]
+            self._open[key] -= 1
+            if not self._open[key]:
+                del self._open[key]
+
+    def check_one(self, key: str, most: int) -> None:
+        """Raise TooManySockets if *key* may open no further stream."""
+        if self._enabled and self._open[key] >= most:
+            raise TooManySockets(f"{self._open[key]} open", retry_after=5)

@@ -5,15 +5,12 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-import structlog
-
 from hub.errors import StoreUnavailable
 from hub.qr.attempt import Attempt, Snapshot, channel
 from hub.qr.attempts import Attempts
 from hub.qr.identifiers import hashed
+from hub.realtime.sweep import Sweeper
 from hub.realtime.watch import Message, Watch
-
-log = structlog.stdlib.get_logger("hub.qr")
 
 _SUBSCRIBE_WAIT = 1.0  # seconds; without a broker the sweep brings what is missed
 _STORE_WAIT = 1.0
@@ -70,7 +67,8 @@ class Follower:
     async def _subscribe(self) -> None:
         self._watch = self._stack.enter_context(self._attempts.broker.watch(channel(hashed(self.session_id))))
         try:
-            await self._watch.next(_SUBSCRIBE_WAIT)
+            if self._attempts.broker.healthy:
+                await self._watch.next(_SUBSCRIBE_WAIT)
             self._take(await self._attempts.by_session(self.session_id))
         except BaseException:
             self._stack.close()
@@ -101,42 +99,16 @@ class Follower:
         self.current = Snapshot.from_message(attempt.message())
 
 
-class Sweep:
-    """Re-reads from SQL, at an interval, the unfinished attempts with local watchers, and tells them again.
-
-    So an event that the broker lost arrives late instead of never. Without a broker this is how other
-    processes' moves arrive at all, so the interval is then short.
-    """
+class Sweep(Sweeper):
+    """Re-reads the unfinished attempts with local watchers, and tells them again."""
 
     def __init__(self, attempts: Attempts, *, interval: float = 10.0, without_broker: float = 1.0) -> None:
+        super().__init__(attempts.broker, interval=interval, without_broker=without_broker)
         self._attempts = attempts
-        self._interval = interval
-        self._without_broker = without_broker
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begin sweeping."""
-        self._task = asyncio.create_task(self._run(), name="qr-sweep")
-
-    async def stop(self) -> None:
-        """Stop sweeping."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def once(self) -> None:
-        """Sweep once."""
-        broker = self._attempts.broker
-        channels = [name for name in broker.watched() if name.startswith("attempt:")]
+        """Sweep once. Raises StoreUnavailable."""
+        channels = [name for name in self._broker.watched() if name.startswith("attempt:")]
         for begin in range(0, len(channels), 500):
             for attempt in await self._attempts.by_channels(channels[begin : begin + 500]):
                 await self._attempts.tell(attempt)
-
-    async def _run(self) -> None:
-        while True:
-            healthy = self._attempts.broker.healthy
-            await asyncio.sleep(self._interval if healthy else self._without_broker)
-            try:
-                await self.once()
-            except StoreUnavailable as error:
-                log.warning("sweep_failed", reason=error.reason)

@@ -1,17 +1,16 @@
 """The HTTP edge of the QR sign-in: browsers that wait, and the customer's app that confirms."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Literal
 
-import structlog
 from pydantic import Field, StringConstraints
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from hub.errors import FieldError, HubError, InvalidRequest
+from hub.errors import FieldError, InvalidRequest
 from hub.limits.concurrency import OpenStreams
 from hub.limits.guard import QR, VERIFY, Guard
 from hub.qr import image
@@ -31,11 +30,7 @@ from hub.web.cookies import REFRESH, Cookies
 from hub.web.language import language
 from hub.web.origins import Origins
 from hub.web.parsing import Body, Printable, bearer, body, client_address, query
-
-log = structlog.stdlib.get_logger("hub.qr")
-
-_HEARTBEAT = 15  # seconds between comments on an event stream
-_SEND_TIME = 10.0  # seconds a reader may stall an event stream
+from hub.web.streams import event_stream, last_event_id
 
 SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")]
 QrCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$")]
@@ -198,19 +193,14 @@ class QrRoutes:
         session_id = request.path_params["session_id"]
         self._origins.check(request)
         asked = query(request, Watch)
-        last = request.headers.get("last-event-id", "")
-        seq = int(last) if last.isdecimal() and len(last) < 10 else asked.seq or 0
+        last = last_event_id(request)
+        seq = (asked.seq or 0) if last is None else last
         first = await self._attempts.by_session(session_id)  # a 404 is a plain answer, not an event
         address = client_address(request)
         self._streams.check(address, first.key)
         if first.final and first.seq <= seq:
             return Response(status_code=204)  # tells an EventSource not to come back
-        return EventSourceResponse(
-            self._stream(session_id, address, first.key, seq),
-            ping=_HEARTBEAT,
-            send_timeout=_SEND_TIME,
-            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-        )
+        return event_stream(self._stream(session_id, address, first.key, seq))
 
     async def scan(self, request: Request) -> Response:
         """Claim an attempt by the customer's app, whose person is signed in."""
@@ -307,16 +297,13 @@ class QrRoutes:
 
     async def _stream(
         self, session_id: str, address: str, key: str, seq: int
-    ) -> AsyncIterator[ServerSentEvent]:
-        try:
-            with self._streams.hold(address, key):
-                async with Follower(self._attempts, session_id, seq) as follower:
-                    while not follower.finished:
-                        snapshot = await follower.next()
-                        frame = snapshot.frame(session_id, self._base_url, self._attempts.store.now())
-                        yield ServerSentEvent(dump(frame).decode(), id=str(snapshot.seq))
-        except HubError as error:  # the answer has begun; the client comes back, and is then told why
-            log.info("event_stream_ended", reason=error.reason)
+    ) -> AsyncGenerator[ServerSentEvent]:
+        with self._streams.hold(address, key):
+            async with Follower(self._attempts, session_id, seq) as follower:
+                while not follower.finished:
+                    snapshot = await follower.next()
+                    frame = snapshot.frame(session_id, self._base_url, self._attempts.store.now())
+                    yield ServerSentEvent(dump(frame).decode(), id=str(snapshot.seq))
 
 
 def _etag(request: Request) -> int | None:

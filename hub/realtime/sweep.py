@@ -39,10 +39,18 @@ class Sweeper(ABC):
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._interval if self._broker.healthy else self._without_broker)
+            await self._pause()
             try:
                 await self.once()
             except StoreUnavailable as error:
                 log.warning("sweep_failed", sweep=type(self).__name__, reason=error.reason)
             except Exception:  # a defect must not be the end of the sweeps
                 log.exception("sweep_failed", sweep=type(self).__name__)
+
+    async def _pause(self) -> None:
+        """Sleep until the next sweep is due; an outage of the broker cuts a long sleep short."""
+        step = min(self._interval, self._without_broker)
+        for _ in range(round(self._interval / step)):
+            await asyncio.sleep(step)
+            if not self._broker.healthy:
+                return

@@ -18,6 +18,7 @@ from hub.store.database import Connection, Store
 log = structlog.stdlib.get_logger("hub.events")
 
 EventType = Literal["session.created", "session.revoked", "binding.changed", "login.failed", "security.alert"]
+PAGE = 100  # events read at once
 _KEPT = 60.0  # seconds that the broker keeps the newest seq, which nobody reads
 
 
@@ -78,8 +79,8 @@ class AccountEvents:
         await self.broker.publish(channel(user_id), Message(seq, b""), ttl=_KEPT)
 
     async def after(self, user_id: int, seq: int) -> list[Event]:
-        """Return the events that follow *seq*, in order, at most a hundred at once."""
-        rows = await self._store.all("events.after", user_id=user_id, seq=seq)
+        """Return the events that follow *seq*, in order, at most PAGE of them."""
+        rows = await self._store.all("events.after", user_id=user_id, seq=seq, limit=PAGE)
         return [Event(row["seq"], row["type"], json.loads(row["payload"]), row["created_at"]) for row in rows]
 
     async def newest(self, user_ids: Sequence[int]) -> dict[int, int]:

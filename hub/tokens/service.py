@@ -220,6 +220,14 @@ class Sessions:
             raise Unauthorized(f"session {claims.sid} has ended", headers=CHALLENGE)
         return claims
 
+    async def has_ended(self, sid: str) -> bool:
+        """Tell whether a session has ended. Raises StoreUnavailable as `verify` does."""
+        return await self._revocations.ended(sid)
+
+    def life_left(self, claims: Claims) -> float:
+        """Return the seconds until the access token of *claims* ends."""
+        return claims.exp - self._store.now().timestamp()
+
     def on_ended(self, listener: Callable[[str], None]) -> None:
         """Call *listener* with the sid of each session of whose end this process learns."""
         self._revocations.on_ended(listener)

@@ -120,6 +120,7 @@ class Conversation(ABC):
             try:
                 await self._take(message.get("text"))
             except HubError as error:
+                self._strikes += isinstance(error, BadRequest | InvalidRequest)
                 await self._refuse(error)
 
     async def _take(self, text: str | None) -> None:
@@ -128,7 +129,6 @@ class Conversation(ABC):
         except (ValueError, RecursionError):
             frame = None
         if not isinstance(frame, dict):
-            self._strikes += 1
             raise BadRequest("not a JSON object")
         kind = frame.get("type")
         if kind == "ping":
@@ -136,7 +136,6 @@ class Conversation(ABC):
         elif kind in self.types:
             await self.obey(frame)
         else:
-            self._strikes += 1
             raise InvalidRequest([FieldError("type", f"must be {', '.join(self.types)} or ping")])
 
     async def _refuse(self, error: HubError) -> None:

@@ -9,7 +9,7 @@ SELECT id, event_seq, :type, :payload, :created_at FROM users WHERE id = :user_i
 
 -- name: after
 SELECT seq, type, payload, created_at FROM account_events
-WHERE user_id = :user_id AND seq > :seq ORDER BY seq LIMIT 100;
+WHERE user_id = :user_id AND seq > :seq ORDER BY seq LIMIT :limit;
 
 -- name: newest
 SELECT id, event_seq FROM users WHERE id IN (:id);

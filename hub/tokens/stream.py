@@ -1,0 +1,197 @@
+"""The edge of the account stream: what happens to an account, told at once to its signed-in clients.
+
+A WebSocket and server-sent events with one shape. A client that comes back names the last `seq` it knows, and
+is told what it missed.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from typing import Annotated, Any, ClassVar
+
+from prometheus_client import Counter
+from pydantic import Field
+from sse_starlette import ServerSentEvent
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from hub.errors import FieldError, HubError, InvalidRequest, Unauthorized
+from hub.limits.concurrency import PER_ADDRESS, OpenStreams
+from hub.tokens.claims import Claims
+from hub.tokens.events import Event
+from hub.tokens.follow import Follower, Followers
+from hub.tokens.service import Sessions
+from hub.web.answers import dump
+from hub.web.origins import Origins
+from hub.web.parsing import Body, bearer, client_address, query
+from hub.web.problems import refuse
+from hub.web.sockets import Conversation, OpenSockets, accept
+from hub.web.streams import event_stream, last_event_id
+
+EVENTS = Counter("hub_account_events_sent_total", "Account events sent to clients.", ["type", "channel"])
+
+AUTH_TIME = 5.0  # seconds until the first access token
+PER_SESSION = 20  # streams at once
+
+CLOSED_UNAUTHORIZED = 4401
+CLOSED_SIGNED_OUT = 4501
+
+
+class Resume(Body):
+    """The query of both channels: the last event that the client knows; without it only new ones are told."""
+
+    seq: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
+
+
+class AccountStream:
+    """Serves `WS /api/sessions/stream` and `GET /api/sessions/events`."""
+
+    def __init__(
+        self,
+        *,
+        sessions: Sessions,
+        followers: Followers,
+        streams: OpenStreams,
+        sockets: OpenSockets,
+        origins: Origins,
+    ) -> None:
+        self.sessions = sessions
+        self.followers = followers
+        self.streams = streams
+        self._sockets = sockets
+        self._origins = origins
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes."""
+        return [
+            WebSocketRoute("/api/sessions/stream", self.serve),
+            Route("/api/sessions/events", self.events, methods=["GET"]),
+        ]
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """Check, accept, wait for the access token, and talk until one side ends it."""
+        try:
+            self._origins.check(websocket)
+            asked = query(websocket, Resume)
+            with self.streams.hold_one(client_address(websocket), PER_ADDRESS):
+                await accept(websocket)
+                conversation = AccountConversation(self, websocket, asked.seq)
+                with self._sockets.hold(conversation):
+                    await conversation.run()
+        except HubError as error:
+            await websocket.send_denial_response(await refuse(websocket, error))
+        except WebSocketDisconnect:
+            return
+
+    async def events(self, request: Request) -> Response:
+        """`GET /api/sessions/events`: the events as server-sent events, until the access token ends."""
+        self._origins.check(request)
+        claims = await self.sessions.verify(bearer(request))
+        seq = last_event_id(request)
+        if seq is None:
+            seq = query(request, Resume).seq
+        address, held = client_address(request), _key(claims)
+        self.streams.check_one(address, PER_ADDRESS)
+        self.streams.check_one(held, PER_SESSION)
+        return event_stream(self._stream(claims, address, held, seq))
+
+    async def _stream(
+        self, claims: Claims, address: str, held: str, seq: int | None
+    ) -> AsyncGenerator[ServerSentEvent]:
+        deadline = asyncio.get_running_loop().time() + self.sessions.life_left(claims)
+        with self.streams.hold_one(address, PER_ADDRESS), self.streams.hold_one(held, PER_SESSION):
+            async with Follower(self.followers, claims, seq) as follower:
+                yield _sent(self.greeting(claims, follower))
+                while event := await _before(deadline, follower):
+                    EVENTS.labels(event.type, "sse").inc()
+                    yield _sent(event.frame())
+
+    def greeting(self, claims: Claims, follower: Follower) -> dict[str, Any]:
+        """Return the first frame, which is sent again for each further access token."""
+        return {
+            "type": "authenticated",
+            "session_id": claims.sid,
+            "seq": follower.seq,
+            "expires_in": max(0, int(self.sessions.life_left(claims))),
+        }
+
+
+class AccountConversation(Conversation):
+    """A signed-in client on a socket; it is open for as long as its newest access token is good."""
+
+    types: ClassVar = ("auth",)
+
+    def __init__(self, stream: AccountStream, websocket: WebSocket, seq: int | None) -> None:
+        super().__init__(websocket)
+        self._stream = stream
+        self._seq = seq
+        self._follower: Follower | None = None
+        self._held = AsyncExitStack()
+        self._timer = self._close_in(AUTH_TIME, "no access token in time")
+
+    async def run(self) -> None:
+        """Talk until either side closes."""
+        try:
+            await super().run()
+        finally:
+            self._timer.cancel()
+            await self._held.aclose()
+
+    async def tell(self) -> None:
+        """Send each event; after the end of the own session, close."""
+        follower = self._follower
+        while follower and (event := await follower.next()):
+            await self.send(event.frame())
+            EVENTS.labels(event.type, "websocket").inc()
+        self.close(CLOSED_SIGNED_OUT, "signed out")
+
+    async def obey(self, frame: dict[str, Any]) -> None:
+        """Take an access token: the first opens the stream, each further one of its session prolongs it."""
+        access_token = frame.get("access_token")
+        if not isinstance(access_token, str):
+            raise InvalidRequest([FieldError("access_token", "must be a string")])
+        if self._follower is None:
+            try:
+                await self._open(access_token)
+            except HubError as error:
+                self.close(error.close_code, error.slug)
+            return
+        claims = await self._stream.sessions.verify(access_token)
+        if claims.sid != self._follower.sid:
+            raise Unauthorized("an access token of another session")
+        await self._greet(claims, self._follower)
+
+    async def _open(self, access_token: str) -> None:
+        claims = await self._stream.sessions.verify(access_token)
+        self._held.enter_context(self._stream.streams.hold_one(_key(claims), PER_SESSION))
+        follower = Follower(self._stream.followers, claims, self._seq)
+        self._follower = await self._held.enter_async_context(follower)
+        await self._greet(claims, follower)
+        self.start_telling()
+
+    async def _greet(self, claims: Claims, follower: Follower) -> None:
+        self._timer.cancel()
+        self._timer = self._close_in(self._stream.sessions.life_left(claims), "the access token has ended")
+        await self.send(self._stream.greeting(claims, follower))
+
+    def _close_in(self, seconds: float, reason: str) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, self.close, CLOSED_UNAUTHORIZED, reason)
+
+
+async def _before(deadline: float, follower: Follower) -> Event | None:
+    """Return the follower's next event, None where the deadline (of the loop's clock) comes first."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await follower.next()
+    except TimeoutError:
+        return None
+
+
+def _sent(frame: dict[str, Any]) -> ServerSentEvent:
+    return ServerSentEvent(dump(frame).decode(), id=str(frame["seq"]))
+
+
+def _key(claims: Claims) -> str:
+    return f"session:{claims.sid}"
