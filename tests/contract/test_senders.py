@@ -10,20 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from hub.codes.messages import Message
-from hub.codes.senders.aliyun import AliyunSender
 from hub.codes.senders.console import ConsoleSender
 from hub.codes.senders.http import Http
 from hub.codes.senders.port import Misconfigured, Permanent, Sender, Temporary
 from hub.codes.senders.smtp import Security, SmtpSender
-from hub.codes.senders.templates import Templates
-from hub.codes.senders.tencent import TencentSender
+from tests.outgoing import aliyun, tencent
 from tests.servers.mailbox import PASSWORD, USER, MailServer, certificate
 from tests.servers.providers import (
-    ALERT_TEMPLATE,
-    KEY,
-    SECRET,
-    SIGN,
-    TEMPLATE,
     Aliyun,
     Fault,
     Provider,
@@ -33,7 +26,6 @@ from tests.servers.providers import (
 
 LIMIT = 0.5  # seconds a call may take in these tests
 REFERENCE = "Zx3-reference_22-chars"
-ENTRIES = [f"login_code={TEMPLATE}/code/minutes", f"security_alert={ALERT_TEMPLATE}/device/place/time"]
 
 
 def code_message(to: str, language: str = "zh-CN", **changed: Any) -> Message:
@@ -49,25 +41,6 @@ class Bench(NamedTuple):
     sender: Sender
     provider: Provider | MailServer
     to: str
-
-
-def aliyun(http: Http, url: str, **changed: str) -> AliyunSender:
-    """A sender with the stand-in's keys."""
-    given = {"access_key": KEY, "secret": SECRET, "sign_name": SIGN, **changed}
-    return AliyunSender(http, url, **given, templates=Templates(ENTRIES), clock=lambda: datetime.now(UTC))
-
-
-def tencent(http: Http, url: str, **changed: str) -> TencentSender:
-    """A sender with the stand-in's keys."""
-    given = {"secret_id": KEY, "secret_key": SECRET, "sign_name": SIGN, "app_id": "1400006666", **changed}
-    return TencentSender(
-        http,
-        url,
-        **given,
-        region="ap-guangzhou",
-        templates=Templates(ENTRIES),
-        clock=lambda: datetime.now(UTC),
-    )
 
 
 def smtp(port: int, security: Security = "starttls", password: str = PASSWORD) -> SmtpSender:
