@@ -173,10 +173,16 @@ class OpenSockets:
             self._open.discard(conversation)
 
     async def drain(self, seconds: float) -> None:
-        """Close every socket with 1012, spread over *seconds*, so that not all come back at once."""
+        """Close every socket with 1012, spread over *seconds*, each with a hint when to come back.
+
+        The more there are, the longer the hints: no second should see more than a tenth of them return.
+        """
         conversations = list(self._open)
         random.shuffle(conversations)
-        for index, conversation in enumerate(conversations):
-            conversation.close(CLOSED_RESTART, f"retry in {random.uniform(0.1, 3):.1f}")  # noqa: S311 - jitter
-            if index % 50 == 49:
-                await asyncio.sleep(seconds * 50 / len(conversations))
+        at_most = min(max(len(conversations) / 20, 1.0), 15.0)
+        step = max(1, len(conversations) // 100)
+        for index, conversation in enumerate(conversations, 1):
+            hint = random.uniform(0.1, at_most)  # noqa: S311 - jitter
+            conversation.close(CLOSED_RESTART, f"retry in {hint:.1f}")
+            if index % step == 0:
+                await asyncio.sleep(seconds * step / len(conversations))
