@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import jwt
+from jwt.algorithms import HMACAlgorithm
+from jwt.utils import force_bytes
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hub.errors import Unauthorized
@@ -23,8 +25,18 @@ LEEWAY = 5  # seconds: the nodes share the database's clock, so only the way bet
 JITTER = 0.05  # of the life, taken off: tokens handed out together do not all end together
 MAX_LENGTH = 4096  # characters; longer ones are refused unread
 CHALLENGE = {"www-authenticate": 'Bearer error="invalid_token"'}  # RFC 6750 section 3.1
+
+
+class _PreparedSecret(HMACAlgorithm):
+    """HMAC with a secret that `secret_key` has checked: the library checks it anew at each use."""
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        return force_bytes(key)
+
+
 # An instance of its own, so that `none` is not even registered.
-_JWS = jwt.PyJWS(algorithms=["HS256", "EdDSA", "ES256", "RS256"])
+_JWS = jwt.PyJWS(algorithms=["EdDSA", "ES256", "RS256"])
+_JWS.register_algorithm("HS256", _PreparedSecret(HMACAlgorithm.SHA256))
 
 
 class Claims(BaseModel):
