@@ -59,8 +59,11 @@ class Attempt:
         """Whether nothing can happen to it any more."""
         return self.status in FINAL
 
-    def message(self) -> Message:
-        """Return what watchers are told: public facts and absolute times, no secret, no session_id."""
+    def message(self, told_at: datetime | None = None) -> Message:
+        """Return what watchers are told: public facts and absolute times, no secret, no session_id.
+
+        *told_at* is the time of a publication, for whoever measures how long the way to the client takes.
+        """
         claimed = self.status is not Status.PENDING and bool(self.scanned_by)
         body = {
             "status": self.status,
@@ -76,6 +79,7 @@ class Attempt:
             if claimed
             else None,
             "redirects": self.redirect_uri is not None,
+            "told_at": _milliseconds(told_at) if told_at else None,
         }
         return Message(self.seq, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
 
@@ -95,6 +99,7 @@ class Snapshot:
     qr_expires_at: datetime
     user_info: Mapping[str, Any] | None
     redirects: bool
+    told_at: datetime | None
 
     @classmethod
     def from_message(cls, message: Message) -> "Snapshot":
@@ -109,6 +114,7 @@ class Snapshot:
             qr_expires_at=_moment(body["qr_expires_at"]),
             user_info=body["user_info"],
             redirects=body["redirects"],
+            told_at=_moment(told_at) if (told_at := body.get("told_at")) else None,
         )
 
     @property

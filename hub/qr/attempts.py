@@ -30,6 +30,7 @@ from hub.store.database import Connection, Store
 
 log = structlog.stdlib.get_logger("hub.qr")
 
+CREATED = Counter("hub_qr_created_total", "Sign-in attempts begun", ["door"])
 MOVES = Counter("hub_qr_moves_total", "Moves of sign-in attempts", ["door", "status", "reason"])
 
 FRESH = 5.0  # seconds for which a poll trusts the broker's snapshot
@@ -63,6 +64,7 @@ class Attempts:
     async def begin(self, new: NewAttempt) -> Attempt:
         """Write a pending attempt, tell it, and return it."""
         attempt = await self._insert(self.store, new)
+        CREATED.labels(attempt.door).inc()
         await self.tell(attempt)
         return attempt
 
@@ -90,6 +92,7 @@ class Attempts:
             except _LostError:
                 attempt = await self.by_id(attempt.id)
             else:
+                CREATED.labels(successor.door).inc()
                 await self.tell(successor)
                 return successor
         if attempt.successor_id is None:
@@ -200,8 +203,9 @@ class Attempts:
 
     async def tell(self, attempt: Attempt) -> None:
         """Publish the attempt's snapshot; an older one never replaces a newer."""
-        left = (attempt.expires_at - self.store.now()).total_seconds()
-        await self.broker.publish(attempt.channel, attempt.message(), ttl=max(left, 0.0) + _KEPT)
+        now = self.store.now()
+        left = (attempt.expires_at - now).total_seconds()
+        await self.broker.publish(attempt.channel, attempt.message(now), ttl=max(left, 0.0) + _KEPT)
 
     def moved(self, attempt: Attempt, move: Move, now: datetime) -> Attempt:
         """Return what *attempt* is after *move*."""

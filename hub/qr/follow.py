@@ -5,12 +5,20 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
+from prometheus_client import Histogram
+
 from hub.errors import StoreUnavailable
 from hub.qr.attempt import Attempt, Snapshot, channel
 from hub.qr.attempts import Attempts
 from hub.qr.identifiers import hashed
 from hub.realtime.sweep import Sweeper
 from hub.realtime.watch import Message, Watch
+
+DELIVERY_SECONDS = Histogram(
+    "hub_qr_publish_to_frame_seconds",
+    "Time from a snapshot's publication to its frame or event, by the database's clock (milliseconds)",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5, 15),
+)
 
 _SUBSCRIBE_WAIT = 1.0  # seconds; without a broker the sweep brings what is missed
 _STORE_WAIT = 1.0
@@ -63,6 +71,12 @@ class Follower:
             await self._advance()
         self.seq = self.current.seq
         return self.current
+
+    def delivered(self) -> None:
+        """Note that the client has got the snapshot handed out last, for the time since its publication."""
+        if self.current.told_at is not None:
+            late = (self._attempts.store.now() - self.current.told_at).total_seconds()
+            DELIVERY_SECONDS.observe(max(0.0, late))
 
     async def _subscribe(self) -> None:
         self._watch = self._stack.enter_context(self._attempts.broker.watch(channel(hashed(self.session_id))))

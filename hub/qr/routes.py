@@ -304,6 +304,7 @@ class QrRoutes:
                     snapshot = await follower.next()
                     frame = snapshot.frame(session_id, self._base_url, self._attempts.store.now())
                     yield ServerSentEvent(dump(frame).decode(), id=str(snapshot.seq))
+                    follower.delivered()
 
 
 def _etag(request: Request) -> int | None:

@@ -87,6 +87,7 @@ class QrConversation(Conversation):
         follower = self._follower
         while not follower.finished:
             await self.send(self._frame(await follower.next()))
+            follower.delivered()
         last = follower.current
         if last.status is not Status.CONFIRMED:
             await asyncio.sleep(LINGER)

@@ -115,6 +115,16 @@ def test_a_message_is_json_that_a_script_reads() -> None:
     assert json.loads(message.body)["status"] == "pending"
 
 
+def test_a_publication_carries_its_time() -> None:
+    """What was published can be timed; what was read, or comes from an older release, cannot."""
+    assert Snapshot.from_message(PENDING.message(NOW)).told_at == NOW
+    assert Snapshot.from_message(PENDING.message()).told_at is None
+    message = PENDING.message()
+    older = {name: value for name, value in json.loads(message.body).items() if name != "told_at"}
+    assert Snapshot.from_message(message._replace(body=json.dumps(older).encode())).told_at is None
+    assert "told_at" not in frame(PENDING)
+
+
 def test_seconds_left_are_never_negative() -> None:
     """A frame that is told late says zero, and so does one of an attempt that is over."""
     late = NOW + timedelta(hours=1)
