@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.servers.mariadb",
     "tests.servers.redis",
     "tests.servers.hub",
+    "tests.servers.worker",
     "tests.servers.chromium",
 ]
 

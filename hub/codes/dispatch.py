@@ -28,7 +28,7 @@ MAX_TRIES: Final = 15
 SLOTS: Final = 8  # messages of one kind that one process sends at once
 _POLL: Final = 1.0  # seconds between two looks at the queue
 _TRY_LIMIT: Final = LEASE - 15.0  # over all providers; the rest of the lease is for the mark
-_GRACE: Final = 20.0
+_GRACE: Final = 12.0  # seconds for what is being sent when the process is told to go
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 300.0
 _PATIENCE: Final = 3  # failures in a row after which a provider comes last ...
 _REST: Final = 30.0  # ... for so many seconds
@@ -77,6 +77,9 @@ class Dispatcher:
                 rows = await self._outbox.due(kind, 4 * SLOTS) if free else []
             except StoreUnavailable as error:
                 log.warning("outbox_not_read", kind=kind, reason=error.reason)
+                rows = []
+            except Exception:
+                log.exception("outbox_not_read", kind=kind)
                 rows = []
             random.shuffle(rows)  # or all workers would race for the same few
             for row in rows[:free]:

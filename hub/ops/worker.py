@@ -52,11 +52,7 @@ class Worker:
     async def stop(self) -> None:
         """End after the batch and the messages that are under way."""
         self._stopping.set()
-        await self._dispatcher.stop()
-        _, late = await asyncio.wait(self._tasks, timeout=_GRACE)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(self._dispatcher.stop(), self._end_round())
 
     async def clean(self) -> None:
         """Go through the tables once. Raises StoreUnavailable, OSError for the archive's folder."""
@@ -66,6 +62,12 @@ class Worker:
             await remove(self._store, rule, self._store.now())
         await self._archive.run(self._stopping.is_set)
         HOUSEKEEPING.set_to_current_time()
+
+    async def _end_round(self) -> None:
+        _, late = await asyncio.wait(self._tasks, timeout=_GRACE)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _keep_house(self) -> None:
         while not self._stopping.is_set():
@@ -83,6 +85,8 @@ class Worker:
                 await self._outbox.measure()
             except StoreUnavailable as error:
                 log.warning("outbox_not_measured", reason=error.reason)
+            except Exception:
+                log.exception("outbox_not_measured")
             await self._rest(_MEASURE)
 
     async def _rest(self, seconds: float) -> None:

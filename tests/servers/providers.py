@@ -8,7 +8,7 @@ import hmac
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
@@ -38,6 +38,7 @@ class Provider:
         self.count = -1
         self.calls = 0
         self.taken: list[dict[str, Any]] = []
+        self.before_answering: Callable[[], None] = lambda: None
 
     def fail(self, fault: Fault, count: int = -1) -> None:
         """Fail from now on, the next *count* times where that is given."""
@@ -68,7 +69,9 @@ class Provider:
                     continue
                 return Response()
             case _:
-                return self.reply(request, body, fault)
+                answer = self.reply(request, body, fault)
+                self.before_answering()
+                return answer
 
     def reply(self, request: Request, body: bytes, fault: Fault) -> Response:
         """Check the call and answer it as the provider does."""

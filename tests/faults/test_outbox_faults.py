@@ -1,0 +1,121 @@
+"""Faults between the sending and the mark, and in the middle of an archive."""
+
+import asyncio
+import gzip
+import json
+import random
+import sys
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from hub.codes.dispatch import Dispatcher
+from hub.codes.senders.http import Http
+from hub.ops.archive import months_before
+from hub.store.database import Store
+from hub.store.migrate import migrate
+from tests.outgoing import aliyun, code_for, enqueue, make_outbox
+from tests.servers.mariadb import MariaDB
+from tests.servers.providers import Aliyun, served
+from tests.servers.waiting import until
+from tests.signing_in import execute, rows
+
+ARCHIVER = """
+import asyncio, sys
+from pathlib import Path
+from hub.ops.archive import LoginLogArchive
+from hub.store.database import Store
+
+async def main():
+    store = Store(sys.argv[1])
+    await store.start()
+    print("started", flush=True)
+    await LoginLogArchive(store, Path(sys.argv[2])).run(lambda: False)
+    await store.stop()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_database_that_dies_before_the_mark_does_not_send_twice(own_mariadb: MariaDB) -> None:
+    """MariaDB is killed once the provider has the message: when it is back the mark is made, not the call."""
+    own_mariadb.execute("CREATE DATABASE hub_outbox")
+    url = own_mariadb.url("hub_outbox")
+    await migrate(url)
+    provider = Aliyun()
+    store = Store(url)
+    async with AsyncExitStack() as stack:
+        for part in (store, http := Http(call_limit=5)):
+            await part.start()
+            stack.push_async_callback(part.stop)
+        stack.enter_context(served(provider))
+        outbox = make_outbox(store, "sms")
+        dispatcher = Dispatcher(store, outbox, {"sms": [aliyun(http, provider.url)]})
+        await dispatcher.start()
+        stack.push_async_callback(dispatcher.stop)
+        provider.before_answering = own_mariadb.kill
+        await enqueue(store, outbox, code_for(store))
+
+        async def taken() -> bool:
+            return bool(provider.taken) and not own_mariadb.running
+
+        await until(taken)
+        provider.before_answering = lambda: None
+        await asyncio.to_thread(own_mariadb.start)
+
+        async def marked() -> bool:
+            (row,) = await rows(url, "SELECT sent_at, attempts FROM outbox")
+            return row["sent_at"] is not None and row["attempts"] == 1
+
+        await until(marked)
+    assert provider.calls == 1
+
+
+async def test_a_killed_archiver_loses_and_doubles_nothing(
+    store: Store, database_url: str, tmp_path: Path
+) -> None:
+    """SIGKILL at some ten random moments; the last run ends the work."""
+    at = months_before(store.now(), 8)
+    for month in range(2):
+        await execute(
+            database_url,
+            "INSERT INTO login_logs (account, login_method, login_status, created_at)"
+            " VALUES ('li@example.com', 'email_code', 'success', :at)",
+            at=at + timedelta(days=31 * month),
+        )
+    for _ in range(13):
+        await execute(
+            database_url,
+            "INSERT INTO login_logs (account, login_method, login_status, created_at)"
+            " SELECT account, login_method, login_status, created_at FROM login_logs",
+        )
+    ids = [row["id"] for row in await rows(database_url, "SELECT id FROM login_logs")]
+    runs = 0
+    while await rows(database_url, "SELECT id FROM login_logs LIMIT 1"):
+        runs += 1
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            ARCHIVER,
+            database_url,
+            str(tmp_path / "archive"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout
+        assert await process.stdout.readline() == b"started\n", await process.communicate()
+        try:
+            async with asyncio.timeout(random.uniform(0, 0.2) if runs <= 10 else 60):  # noqa: S311 - a moment
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+        await process.communicate()
+    kept = [line["id"] for line in _lines(tmp_path / "archive")]
+    assert len(kept) == len(set(kept))
+    assert sorted(kept) == sorted(ids)
+
+
+def _lines(folder: Path) -> list[dict[str, Any]]:
+    texts = [gzip.decompress(file.read_bytes()).decode() for file in folder.glob("*.gz")]
+    return [json.loads(line) for text in texts for line in text.splitlines()]
