@@ -56,6 +56,7 @@ from hub.tokens.clients import Clients
 from hub.tokens.events import AccountEvents
 from hub.tokens.follow import Followers
 from hub.tokens.keys import KeyRing, RefreshKeys, pem_key, secret_key
+from hub.tokens.oauth.routes import OAuthRoutes
 from hub.tokens.routes import TokenRoutes
 from hub.tokens.service import Sessions
 from hub.tokens.stream import AccountStream
@@ -198,13 +199,15 @@ def create_app(settings: Settings) -> Starlette:
     account_stream = AccountStream(
         sessions=sessions, followers=followers, streams=streams, sockets=sockets, origins=origins
     )
-    tokens = TokenRoutes(sessions, clients, redemption.by_code, cookies, origins, guard)
+    tokens = TokenRoutes(sessions, cookies, origins, guard, places.name)
+    oauth = OAuthRoutes(sessions, clients, redemption.by_code, guard)
     routes: list[BaseRoute] = [
         *qr.routes(),
         *qr_sockets.routes(),
         *qr_pages.routes(),
         *account_stream.routes(),
         *tokens.routes(),
+        *oauth.routes(),
         *code_routes.routes(),
         *AccountRoutes(sessions, profiles).routes(),
         *OpsRoutes(store, broker, background.outbox).routes(),

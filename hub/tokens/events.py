@@ -14,6 +14,7 @@ from hub.errors import StoreUnavailable
 from hub.realtime.broker import Broker
 from hub.realtime.watch import Message
 from hub.store.database import Connection, Store
+from hub.web.answers import moment
 
 log = structlog.stdlib.get_logger("hub.events")
 
@@ -32,8 +33,12 @@ class Event(NamedTuple):
 
     def frame(self) -> dict[str, Any]:
         """Return the wire form, the same on both channels."""
-        moment = self.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return {"type": self.type, "seq": self.seq, "created_at": moment, "data": self.payload}
+        return {
+            "type": self.type,
+            "seq": self.seq,
+            "created_at": moment(self.created_at),
+            "data": self.payload,
+        }
 
 
 class AccountEvents:

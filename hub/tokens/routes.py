@@ -1,6 +1,6 @@
-"""The HTTP edge of the tokens: refresh, logout, the OAuth token endpoint, and the public keys."""
+"""The HTTP edge of the tokens and sessions under `/api`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import StringConstraints
@@ -8,27 +8,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from hub.errors import (
-    BadRequest,
-    FieldError,
-    InvalidRefreshToken,
-    InvalidRequest,
-    PayloadTooLarge,
-    UnsupportedMediaType,
-)
+from hub.errors import FieldError, InvalidRefreshToken, InvalidRequest
 from hub.limits.guard import VERIFY, Guard
-from hub.tokens.clients import Clients
-from hub.tokens.errors import InvalidClient, MalformedRequest, OAuthError
-from hub.tokens.oauth import Redeem, TokenEndpoint, TokenRequest
-from hub.tokens.service import Device, Sessions
-from hub.web.answers import dump, success
+from hub.store.database import Row
+from hub.tokens.claims import Claims
+from hub.tokens.service import Sessions
+from hub.web.answers import moment, success
 from hub.web.cookies import REFRESH, Cookies
+from hub.web.language import language
 from hub.web.origins import Origins
-from hub.web.parsing import Body, Printable, bearer, body, client_address, form
+from hub.web.parsing import Body, Printable, bearer, body, client_address
 
-_OAUTH_HEADERS = {"cache-control": "no-store", "pragma": "no-cache"}
-_CLIENT_CHALLENGE = {"www-authenticate": 'Basic realm="token", charset="UTF-8"'}
 _COOKIE_AGE = 400 * 86400  # seconds, the longest that browsers keep one; the token itself ends earlier
+
+Place = Callable[[str, str], str | None]
 
 
 class Refresh(Body):
@@ -43,31 +36,39 @@ class Logout(Body):
     device_id: Annotated[Printable, StringConstraints(min_length=1, max_length=128)] | None = None
 
 
+class LogoutAll(Body):
+    """`POST /api/logout-all`."""
+
+    except_current: bool = False
+
+
+class Rename(Body):
+    """`PATCH /api/sessions/{id}`."""
+
+    device_name: Annotated[Printable, StringConstraints(min_length=1, max_length=100, pattern=r"\S")]
+
+
 class TokenRoutes:
-    """The endpoints of tokens and sessions; *redeem* swaps an authorization code."""
+    """The endpoints; *place* names the city of an IP address in a language, where it is known."""
 
     def __init__(
-        self,
-        sessions: Sessions,
-        clients: Clients,
-        redeem: Redeem,
-        cookies: Cookies,
-        origins: Origins,
-        guard: Guard,
+        self, sessions: Sessions, cookies: Cookies, origins: Origins, guard: Guard, place: Place
     ) -> None:
         self._sessions = sessions
         self._cookies = cookies
         self._origins = origins
         self._guard = guard
-        self._endpoint = TokenEndpoint(sessions, clients, redeem)
+        self._place = place
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
         return [
             Route("/api/token/refresh", self.refresh, methods=["POST"]),
             Route("/api/logout", self.logout, methods=["POST"]),
-            Route("/oauth/token", self.token, methods=["POST"]),
-            Route("/.well-known/jwks.json", self.jwks, methods=["GET"]),
+            Route("/api/logout-all", self.logout_all, methods=["POST"]),
+            Route("/api/sessions", self.listed, methods=["GET"]),
+            Route("/api/sessions/{id}", self.rename, methods=["PATCH"]),
+            Route("/api/sessions/{id}", self.end, methods=["DELETE"]),
         ]
 
     async def refresh(self, request: Request) -> Response:
@@ -95,36 +96,67 @@ class TokenRoutes:
 
     async def logout(self, request: Request) -> Response:
         """`POST /api/logout`: end this session, or those of the same person on the device that is named."""
-        claims = await self._sessions.verify(bearer(request))
+        claims = await self._claims(request)
         device_id = (await body(request, Logout, optional=True)).device_id
         if device_id is not None:
             await self._sessions.revoke_device(claims.user_id, device_id, "logout")
             return success(None)
         await self._sessions.revoke(claims.sid, "logout")
+        return self._signed_out(request)
+
+    async def logout_all(self, request: Request) -> Response:
+        """`POST /api/logout-all`: end all sessions of the person, this one too unless it is spared."""
+        claims = await self._claims(request)
+        spared = (await body(request, LogoutAll, optional=True)).except_current
+        await self._sessions.revoke_all(claims.user_id, "logout", except_sid=claims.sid if spared else None)
+        return success(None) if spared else self._signed_out(request)
+
+    async def listed(self, request: Request) -> Response:
+        """`GET /api/sessions`: where the person is signed in, last used first, this session marked."""
+        claims = await self._claims(request)
+        rows = await self._sessions.running(claims.user_id)
+        return success({"sessions": [self._answer(request, row, claims) for row in rows]})
+
+    async def rename(self, request: Request) -> Response:
+        """`PATCH /api/sessions/{id}`: give the device of an own session another name."""
+        claims = await self._claims(request)
+        asked = await body(request, Rename)
+        row = await self._sessions.rename(claims.user_id, request.path_params["id"], asked.device_name)
+        return success(self._answer(request, row, claims))
+
+    async def end(self, request: Request) -> Response:
+        """`DELETE /api/sessions/{id}`: end an own session."""
+        claims = await self._claims(request)
+        sid = request.path_params["id"]
+        if sid != claims.sid:
+            await self._sessions.revoke_own(claims.user_id, sid, "revoked")
+            return success(None)
+        await self._sessions.revoke_own(claims.user_id, sid, "logout")
+        return self._signed_out(request)
+
+    async def _claims(self, request: Request) -> Claims:
+        return await self._sessions.verify(bearer(request))
+
+    def _answer(self, request: Request, row: Row, claims: Claims) -> dict[str, Any]:
+        place = self._place(row["ip_address"], language(request)) if row["ip_address"] else None
+        return {
+            "id": row["sid"],
+            "current": row["sid"] == claims.sid,
+            **{
+                name: row[name]
+                for name in ("device_name", "device_type", "device_id", "ip_address", "user_agent")
+            },
+            "location": place or row["location"],
+            "amr": (row["amr"] or "").split(),
+            "client_id": row["client_id"],
+            **{name: moment(row[name]) for name in ("created_at", "last_active_at", "expires_at")},
+        }
+
+    def _signed_out(self, request: Request) -> Response:
         response = success(None)
         if self._cookies.name(REFRESH) in request.cookies:
             self._cookies.clear(response, REFRESH)
         return response
-
-    async def token(self, request: Request) -> Response:
-        """`POST /oauth/token`: a form in, and an answer or error as RFC 6749 sections 5.1 and 5.2 word it."""
-        headers = _OAUTH_HEADERS | await self._guard.spend(VERIFY, client_address(request))
-        user_agent = request.headers.get("user-agent", "")
-        device = Device(None, None, None, client_address(request), user_agent, None)
-        try:
-            asked = await _token_request(request)
-            pair = await self._endpoint.serve(asked, request.headers.get("authorization"), device)
-        except OAuthError as error:
-            request.scope["hub.reason"] = f"{error.error}: {error.reason}"
-            if isinstance(error, InvalidClient):
-                headers |= _CLIENT_CHALLENGE
-            members = {"error": error.error, "error_description": error.description}
-            return _json(members, headers, error.status)
-        return _json(pair.reply(), headers)
-
-    async def jwks(self, request: Request) -> Response:
-        """`GET /.well-known/jwks.json`: the public keys (RFC 7517); a secret has none."""
-        return _json(self._sessions.jwks(), {"cache-control": "public, max-age=300"})
 
     def _from_cookie(self, request: Request) -> str:
         if self._cookies.name(REFRESH) not in request.cookies:
@@ -134,14 +166,3 @@ class TokenRoutes:
         if refresh_token is None:
             raise InvalidRefreshToken("the cookie is not signed by us")
         return refresh_token
-
-
-async def _token_request(request: Request) -> TokenRequest:
-    try:
-        return await form(request, TokenRequest)
-    except (BadRequest, InvalidRequest, UnsupportedMediaType, PayloadTooLarge) as error:
-        raise MalformedRequest(f"{error.slug}: {error.reason}") from error
-
-
-def _json(members: Mapping[str, Any], headers: Mapping[str, str], status: int = 200) -> Response:
-    return Response(dump(members), status, headers, "application/json")

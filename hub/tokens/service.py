@@ -137,9 +137,18 @@ class Sessions:
         """Return a refresh token's session and what the token calls for; None for one we did not make."""
         return await self._refreshes.recognise(refresh_token)
 
+    async def find(self, sid: str) -> Row | None:
+        """Return the row of a session, ended or not, with its account's; None where there is none."""
+        return await self._store.one("tokens.by_sid", sid=sid)
+
+    def refreshable_until(self, session: Row) -> datetime:
+        """Return when a session times out, unless it is used."""
+        until: datetime = min(session["last_active_at"] + self._idle, session["expires_at"])
+        return until
+
     async def revoke(self, sid: str, reason: EndReason) -> None:
         """End a session; one that has ended is no error."""
-        row = await self._store.one("tokens.by_sid", sid=sid)
+        row = await self.find(sid)
         if row is not None:
             await self._revoke(row["user_id"], [sid], reason)
 

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import Response
@@ -16,6 +17,11 @@ PROBLEM = "application/problem+json"
 def dump(body: object) -> bytes:
     """Return *body* as compact UTF-8 JSON."""
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def moment(at: datetime) -> str:
+    """Return an aware time as the answers write it: ISO 8601, UTC, milliseconds."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def success(

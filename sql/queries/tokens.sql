@@ -39,7 +39,7 @@ INSERT INTO user_sessions (
 -- name: by_sid
 SELECT s.sid, s.user_id, s.generation, s.salt, s.rotated_at, s.rotated_by, s.is_active, s.auth_time, s.amr,
     s.client_id, s.device_name, s.device_type, s.device_id, s.last_active_at, s.expires_at,
-    u.status, u.role, u.email, u.phone
+    u.status, u.role, u.email, u.phone, u.username
 FROM user_sessions s JOIN users u ON u.id = s.user_id
 WHERE s.sid = :sid;
 
