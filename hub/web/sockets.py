@@ -173,13 +173,14 @@ class OpenSockets:
             self._open.discard(conversation)
 
     async def drain(self, seconds: float) -> None:
-        """Close every socket with 1012, spread over *seconds*, each with a hint when to come back.
+        """Close every socket with 1012, spread over up to *seconds*, each with a hint when to come back.
 
         The more there are, the longer the hints: no second should see more than a tenth of them return.
         """
         conversations = list(self._open)
         random.shuffle(conversations)
         at_most = min(max(len(conversations) / 20, 1.0), 15.0)
+        seconds = min(seconds, len(conversations) / 20)
         step = max(1, len(conversations) // 100)
         for index, conversation in enumerate(conversations, 1):
             hint = random.uniform(0.1, at_most)  # noqa: S311 - jitter
