@@ -5,8 +5,9 @@ For the application, which works in process by default, and for `hub worker`, wh
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import datetime
 from typing import NamedTuple
 
 import structlog
@@ -32,6 +33,13 @@ from hub.store.encryption import DataKeys
 log = structlog.stdlib.get_logger("hub.worker")
 
 
+class Senders(NamedTuple):
+    """The senders by kind, the first choice first, and the HTTP client that must be started for them."""
+
+    http: Http
+    by_kind: Mapping[Kind, Sequence[Sender]]
+
+
 class Background(NamedTuple):
     """The queue that services fill; *http* and *worker* are started, in this order, where it is worked on."""
 
@@ -40,13 +48,17 @@ class Background(NamedTuple):
     worker: Worker
 
 
+def create_senders(settings: Settings, clock: Callable[[], datetime]) -> Senders:
+    """Return the senders that the settings name; nothing is opened yet."""
+    http = Http()
+    sms = [_sms_sender(name, settings, clock, http) for name in settings.sms_senders]
+    email = [_email_sender(name, settings) for name in settings.email_senders]
+    return Senders(http, {"sms": sms, "email": email})
+
+
 def create_background(settings: Settings, store: Store, keys: DataKeys) -> Background:
     """Return the outbox with its senders and worker; nothing is opened yet."""
-    http = Http()
-    senders: dict[Kind, Sequence[Sender]] = {
-        "sms": [_sms_sender(name, settings, store, http) for name in settings.sms_senders],
-        "email": [_email_sender(name, settings) for name in settings.email_senders],
-    }
+    http, senders = create_senders(settings, store.now)
     outbox = Outbox(store, keys, [kind for kind, group in senders.items() if group])
     dispatcher = Dispatcher(store, outbox, senders)
     archive = LoginLogArchive(store, settings.archive_dir)
@@ -80,7 +92,7 @@ async def work(settings: Settings) -> None:
         log.info("worker_stopping")
 
 
-def _sms_sender(name: str, settings: Settings, store: Store, http: Http) -> Sender:
+def _sms_sender(name: str, settings: Settings, clock: Callable[[], datetime], http: Http) -> Sender:
     if name == AliyunSender.name:
         return AliyunSender(
             http,
@@ -89,7 +101,7 @@ def _sms_sender(name: str, settings: Settings, store: Store, http: Http) -> Send
             secret=settings.aliyun_access_key_secret.get_secret_value(),
             sign_name=settings.aliyun_sms_sign_name,
             templates=Templates(settings.aliyun_sms_templates),
-            clock=store.now,
+            clock=clock,
         )
     if name == TencentSender.name:
         return TencentSender(
@@ -101,7 +113,7 @@ def _sms_sender(name: str, settings: Settings, store: Store, http: Http) -> Send
             app_id=settings.tencent_sms_app_id,
             sign_name=settings.tencent_sms_sign_name,
             templates=Templates(settings.tencent_sms_templates),
-            clock=store.now,
+            clock=clock,
         )
     return ConsoleSender()
 

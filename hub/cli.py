@@ -2,13 +2,14 @@
 
 import asyncio
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from hub import __version__
 from hub.app import create_app
-from hub.background import work
+from hub.background import create_senders, work
 from hub.errors import StoreUnavailable
 from hub.ops import doctor, logs
 from hub.server import Server, config
@@ -69,12 +70,14 @@ def migrate_command() -> None:
 
 @main.command("doctor")
 def doctor_command() -> None:
-    """Look at settings, database, Redis and WeChat, and say what to mend; exits with 1 if anything is."""
+    """Look at settings, database, Redis, WeChat and senders, and say what to mend; exits with 1 if any."""
     settings = _settings()
     for line in settings.stand_ins:
         click.echo(f"note     {line}")
 
     async def examine() -> bool:
+        http, senders = create_senders(settings, lambda: datetime.now(UTC))
+        await http.start()
         well = True
         async for finding in doctor.examine(
             settings.database_url,
@@ -82,9 +85,11 @@ def doctor_command() -> None:
             settings.redis_key_prefix,
             None if settings.sandbox else settings.wechat_urls,
             App(*settings.h5_app),
+            senders,
         ):
             click.echo(f"{'ok' if finding.well else 'mend':8} {finding.part}: {finding.text}")
             well = well and finding.well
+        await http.stop()
         return well
 
     sys.exit(0 if asyncio.run(examine()) else 1)

@@ -1,8 +1,10 @@
 """`hub doctor`: looks at each part the hub rests on, and says what to mend."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
+from hub.codes.messages import Kind
+from hub.codes.senders.port import Sender, SendFailed
 from hub.errors import StoreUnavailable
 from hub.realtime.redis import RedisBroker
 from hub.store.database import Store
@@ -11,6 +13,12 @@ from hub.wechat.client import App, WeChatClient
 from hub.wechat.errors import CodeRefused, WeChatError
 
 _PROBE = "doctor"  # a code that WeChat has never given: refusing it proves that id and secret are right
+
+_SENDER_SETTINGS = {
+    "aliyun": "ALIYUN_ACCESS_KEY_ID, ALIYUN_SMS_SIGN_NAME, ALIYUN_SMS_TEMPLATES",
+    "tencent": "TENCENT_SECRET_ID, TENCENT_SMS_APP_ID, TENCENT_SMS_SIGN_NAME, TENCENT_SMS_TEMPLATES",
+    "smtp": "SMTP_HOST, SMTP_USERNAME",
+}
 
 
 class Finding(NamedTuple):
@@ -63,8 +71,22 @@ async def wechat(api_url: str, open_url: str, app: App) -> Finding:
     return Finding("wechat", False, f"WECHAT_API_URL: {api_url} takes any code, so it is not WeChat")
 
 
+async def sender(kind: Kind, one: Sender) -> Finding:
+    """Have a provider look at our keys; nobody gets a message."""
+    try:
+        await one.check()
+    except SendFailed as error:
+        return Finding(kind, False, f"{_SENDER_SETTINGS[one.name]}: {one.name} says {error.code}")
+    return Finding(kind, True, f"{one.name} is ready")
+
+
 async def examine(
-    database_url: str, redis_url: str, prefix: str, wechat_urls: tuple[str, str] | None, app: App
+    database_url: str,
+    redis_url: str,
+    prefix: str,
+    wechat_urls: tuple[str, str] | None,
+    app: App,
+    senders: Mapping[Kind, Sequence[Sender]],
 ) -> AsyncIterator[Finding]:
     """Yield the findings; without *wechat_urls* the sandbox stands in, which lives in the hub itself."""
     yield await database(database_url)
@@ -73,3 +95,8 @@ async def examine(
         yield Finding("wechat", True, "the sandbox stands in")
     else:
         yield await wechat(*wechat_urls, app)
+    for kind, group in senders.items():
+        for one in group:
+            yield await sender(kind, one)
+        if not group:
+            yield Finding(kind, True, f"none: nothing is sent by {kind}")

@@ -10,6 +10,7 @@ import pytest
 from tests.servers.hub import SECRET, HubProcess
 from tests.servers.mariadb import MariaDB
 from tests.servers.redis import free_port
+from tests.servers.worker import ALIYUN
 
 HUB = str(Path(sys.executable).with_name("hub"))
 
@@ -51,7 +52,8 @@ def test_production_refuses_stand_ins(tmp_path: Path) -> None:
 
 def test_production_wants_the_schema(tmp_path: Path) -> None:
     """Production does not migrate by itself, and says what to run."""
-    secrets = dict.fromkeys(("JWT_SECRET", "COOKIE_SECRET", "REFRESH_KEYS", "DATA_KEYS"), SECRET)
+    rings = ("JWT_SECRET", "COOKIE_SECRET", "REFRESH_KEYS", "DATA_KEYS", "CODE_PEPPERS")
+    secrets = dict.fromkeys(rings, SECRET)
     done = run(tmp_path, "serve", HUB_ENV="production", PUBLIC_URL="https://login.example.com", **secrets)
     assert "run `hub migrate` first" in done.stderr
     assert done.returncode == 3
@@ -71,7 +73,7 @@ def test_doctor_finds_all_well(
         WECHAT_H5_APP_ID="wxsandbox00000h5",
         WECHAT_H5_APP_SECRET="sandbox-secret",
     )
-    assert [line.split()[0] for line in done.stdout.splitlines() if "note" not in line] == ["ok"] * 3
+    assert [line.split()[0] for line in done.stdout.splitlines() if "note" not in line] == ["ok"] * 5
     assert done.returncode == 0
 
 
@@ -82,6 +84,16 @@ def test_doctor_finds_all_well(
         ({"DATABASE_URL": "sqlite:///empty.db"}, "database"),
         ({"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}, "broker"),
         ({"WECHAT_API_URL": "http://127.0.0.1:1", "WECHAT_OPEN_URL": "http://127.0.0.1:1"}, "wechat"),
+        ({**ALIYUN, "ALIYUN_SMS_URL": "http://127.0.0.1:1"}, "sms"),
+        (
+            {
+                "EMAIL_PROVIDERS": "smtp",
+                "SMTP_HOST": "127.0.0.1",
+                "SMTP_PORT": "1",
+                "SMTP_FROM": "no-reply@hub.example",
+            },
+            "email",
+        ),
     ],
 )
 def test_doctor_says_what_to_mend(tmp_path: Path, env: dict[str, str], part: str) -> None:

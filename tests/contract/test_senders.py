@@ -102,6 +102,12 @@ async def test_a_message_is_taken_once(bench: Bench) -> None:
     assert (bench.provider.calls, taken(bench.provider)) == (1, 1)
 
 
+async def test_a_check_sends_nothing(bench: Bench) -> None:
+    """With the right keys it finds all well, and nobody gets a message."""
+    await bench.sender.check()
+    assert (bench.provider.calls, taken(bench.provider)) == (1, 0)
+
+
 async def test_a_refused_address_is_permanent(bench: Bench) -> None:
     """Nobody will bring this message to that address."""
     bench.provider.fail("refused")
@@ -181,6 +187,8 @@ async def test_wrong_keys_are_misconfigured(http: Http, trusted: Callable[..., M
                 with pytest.raises(Misconfigured) as caught:
                     await sender.send(code_message(to), REFERENCE)
                 assert caught.value.code == code
+                with pytest.raises(Misconfigured):
+                    await sender.check()
     assert not ali.taken
     assert not ten.taken
     assert not mail.mails

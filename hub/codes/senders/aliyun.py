@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from hub.codes.messages import Message
 from hub.codes.senders.http import Http, Reply
-from hub.codes.senders.port import Misconfigured, Permanent, SendFailed, Temporary
+from hub.codes.senders.port import Misconfigured, Permanent, SendFailed, Temporary, demand_refusal
 from hub.codes.senders.templates import Templates
 
 _ALGORITHM: Final = "ACS3-HMAC-SHA256"
@@ -69,6 +69,10 @@ class AliyunSender:
         reply = await self._http.post(f"{self._url}/?{_canonical(query)}", headers)
         if failure := _failure(reply):
             raise failure
+
+    async def check(self) -> None:
+        """See that keys, sign name and template are accepted."""
+        await demand_refusal(self)
 
 
 def authorization(access_key: str, secret: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:

@@ -23,3 +23,6 @@ class ConsoleSender:
             reference=reference,
             read_it_at="/sandbox/messages",
         )
+
+    async def check(self) -> None:
+        """Find nothing wrong."""

@@ -1,6 +1,7 @@
 """What every sender does, and how it says that it could not."""
 
 from abc import abstractmethod
+from datetime import UTC, datetime
 from typing import Protocol
 
 from hub.codes.messages import Message
@@ -48,3 +49,20 @@ class Sender(Protocol):
 
         Raises Temporary, Misconfigured or Permanent.
         """
+
+    @abstractmethod
+    async def check(self) -> None:
+        """See that the provider knows us; nobody gets a message. Raises Temporary or Misconfigured."""
+
+
+# A number that no provider can reach: to refuse it, keys, sign and template must be right.
+_NOBODY = Message("+861", "login_code", "000000", {"minutes": "5"}, "zh-CN", datetime.max.replace(tzinfo=UTC))
+
+
+async def demand_refusal(sender: Sender) -> None:
+    """Have *sender* try a number that is none. Raises Temporary, or Misconfigured where it is not refused."""
+    try:
+        await sender.send(_NOBODY, "doctor")
+    except Permanent:
+        return
+    raise Misconfigured("takes any number")

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -53,6 +54,21 @@ class SmtpSender:
     async def send(self, message: Message, reference: str) -> None:
         """Send one e-mail; its Message-ID is made of *reference*, so a mailbox knows one that comes twice."""
         letter = self._letter(message, reference)
+
+        async def hand_over(client: aiosmtplib.SMTP) -> None:
+            await client.send_message(letter)
+
+        await self._connected(hand_over)
+
+    async def check(self) -> None:
+        """See that the server is the right one, and lets us sign in."""
+
+        async def sign_in(_: aiosmtplib.SMTP) -> None:
+            return  # connecting does
+
+        await self._connected(sign_in)
+
+    async def _connected(self, act: Callable[[aiosmtplib.SMTP], Awaitable[None]]) -> None:
         client = aiosmtplib.SMTP(
             hostname=self._host,
             port=self._port,
@@ -64,13 +80,13 @@ class SmtpSender:
             local_hostname=self._domain,
             timeout=_STEP_LIMIT,
         )
-        taken = False
+        done = False
         try:
             async with asyncio.timeout(self._call_limit), client:
-                await client.send_message(letter)
-                taken = True
+                await act(client)
+                done = True
         except (aiosmtplib.SMTPException, OSError, ssl.SSLError, TimeoutError) as error:
-            if not taken:  # else only the goodbye failed
+            if not done:  # else only the goodbye failed
                 raise _failure(error) from None
         finally:
             client.close()

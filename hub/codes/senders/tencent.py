@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from hub.codes.messages import Message
 from hub.codes.senders.http import Http, Reply
-from hub.codes.senders.port import Misconfigured, Permanent, SendFailed, Temporary
+from hub.codes.senders.port import Misconfigured, Permanent, SendFailed, Temporary, demand_refusal
 from hub.codes.senders.templates import Templates
 
 _ALGORITHM: Final = "TC3-HMAC-SHA256"
@@ -94,6 +94,10 @@ class TencentSender:
         reply = await self._http.post(f"{self._url}/", headers, body)
         if failure := _failure(reply):
             raise failure
+
+    async def check(self) -> None:
+        """See that keys, sign name and template are accepted."""
+        await demand_refusal(self)
 
 
 def authorization(
