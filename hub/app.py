@@ -21,6 +21,7 @@ from hub.audit.log import LoginLog
 from hub.audit.places import Places
 from hub.background import create_background
 from hub.codes.console import ConsoleMessages
+from hub.codes.reauthentication import CodeReauthentication
 from hub.codes.routes import CodeRoutes
 from hub.codes.rules import Peppers
 from hub.codes.senders.console import CONSOLE
@@ -143,6 +144,7 @@ def create_app(settings: Settings) -> Starlette:
         codes,
         CodeSignIn(store, codes, sessions, profiles, login_log, passwords),
         EmailVerification(store, codes, sessions),
+        CodeReauthentication(store, codes),
         sessions,
         guard,
         cookies,
@@ -199,7 +201,7 @@ def create_app(settings: Settings) -> Starlette:
     account_stream = AccountStream(
         sessions=sessions, followers=followers, streams=streams, sockets=sockets, origins=origins
     )
-    tokens = TokenRoutes(sessions, cookies, origins, guard, places.name)
+    tokens = TokenRoutes(sessions, cookies, origins, guard, places.name, code_routes.prove)
     oauth = OAuthRoutes(sessions, clients, redemption.by_code, guard)
     routes: list[BaseRoute] = [
         *qr.routes(),

@@ -14,6 +14,7 @@ from hub.accounts.contacts import Contact
 from hub.accounts.passwords import accepted
 from hub.accounts.usernames import username
 from hub.codes import addresses
+from hub.codes.reauthentication import CodeReauthentication
 from hub.codes.rules import Asker, Channel, Purpose
 from hub.codes.service import Codes
 from hub.codes.sign_in import CodeSignIn
@@ -22,7 +23,7 @@ from hub.errors import FieldError, InvalidRequest
 from hub.limits.guard import SENDS, SENDS_NETWORK, VERIFY, Guard
 from hub.limits.networks import network
 from hub.tokens.claims import Claims
-from hub.tokens.service import Device, Sessions
+from hub.tokens.service import Device, Prove, Sessions
 from hub.web.answers import success
 from hub.web.cookies import DEVICE, DEVICE_AGE, Cookies
 from hub.web.language import language
@@ -108,6 +109,7 @@ class CodeRoutes:
         codes: Codes,
         sign_in: CodeSignIn,
         verification: EmailVerification,
+        reauthentication: CodeReauthentication,
         sessions: Sessions,
         guard: Guard,
         cookies: Cookies,
@@ -116,6 +118,7 @@ class CodeRoutes:
         self._codes = codes
         self._sign_in = sign_in
         self._verification = verification
+        self._reauthentication = reauthentication
         self._sessions = sessions
         self._guard = guard
         self._cookies = cookies
@@ -189,6 +192,11 @@ class CodeRoutes:
         claims = await self._claims(request)
         verified = await self._verification.is_verified(addresses.email(asked.email), asked.anon_id, claims)
         return success({"verified": verified}, headers=headers)
+
+    async def prove(self, request: Request, claims: Claims, channel: Channel | None, code: str) -> Prove:
+        """Check a code of the caller's own number or address, and return what uses it up."""
+        proof = await self._reauthentication.check(claims.user_id, channel, code, self._asker(request))
+        return proof.use
 
     async def _asked(self, request: Request, model: type[Model]) -> Model:
         self._origins.check(request)

@@ -17,13 +17,14 @@ from jwt.algorithms import HMACAlgorithm
 from jwt.utils import force_bytes
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hub.errors import Unauthorized
+from hub.errors import ReauthRequired, Unauthorized
 from hub.tokens.keys import KeyRing
 
 TYPE = "at+jwt"
 LEEWAY = 5  # seconds: the nodes share the database's clock, so only the way between them is left
 JITTER = 0.05  # of the life, taken off: tokens handed out together do not all end together
 MAX_LENGTH = 4096  # characters; longer ones are refused unread
+REAUTH_AGE = 600  # seconds
 CHALLENGE = {"www-authenticate": 'Bearer error="invalid_token"'}  # RFC 6750 section 3.1
 
 
@@ -143,6 +144,17 @@ class AccessTokens:
         if now < max(claims.nbf, claims.iat) - LEEWAY:
             raise ValueError("not yet valid")
         return claims
+
+
+def recent(claims: Claims, now: datetime, seconds: int = REAUTH_AGE) -> None:
+    """Raise ReauthRequired where the person last proved who it is more than *seconds* before *now*.
+
+    A change that outlives the token (a binding, a password, the account's end) demands it, so that a stolen
+    access token cannot make it.
+    """
+    age = now.timestamp() - claims.auth_time
+    if age > seconds:
+        raise ReauthRequired(f"the last proof is {age:.0f} s old")
 
 
 def _unverified_header(token: str) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """The HTTP edge of the tokens and sessions under `/api`."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import StringConstraints
 from starlette.requests import Request
@@ -12,7 +12,7 @@ from hub.errors import FieldError, InvalidRefreshToken, InvalidRequest
 from hub.limits.guard import VERIFY, Guard
 from hub.store.database import Row
 from hub.tokens.claims import Claims
-from hub.tokens.service import Sessions
+from hub.tokens.service import Prove, Sessions
 from hub.web.answers import moment, success
 from hub.web.cookies import REFRESH, Cookies
 from hub.web.language import language
@@ -48,17 +48,39 @@ class Rename(Body):
     device_name: Annotated[Printable, StringConstraints(min_length=1, max_length=100, pattern=r"\S")]
 
 
+class Reauth(Body):
+    """`POST /api/reauth`: the code that was sent to the account's number, or else address."""
+
+    code: Annotated[str, StringConstraints(pattern=r"^[0-9]{4,8}$")]
+    channel: Literal["phone", "email"] | None = None
+
+
+class ProveByCode(Protocol):
+    """Checks a one-time code for the caller's own account, and returns what uses it up."""
+
+    async def __call__(
+        self, request: Request, claims: Claims, channel: Literal["phone", "email"] | None, code: str, /
+    ) -> Prove: ...
+
+
 class TokenRoutes:
     """The endpoints; *place* names the city of an IP address in a language, where it is known."""
 
     def __init__(
-        self, sessions: Sessions, cookies: Cookies, origins: Origins, guard: Guard, place: Place
+        self,
+        sessions: Sessions,
+        cookies: Cookies,
+        origins: Origins,
+        guard: Guard,
+        place: Place,
+        prove_by_code: ProveByCode,
     ) -> None:
         self._sessions = sessions
         self._cookies = cookies
         self._origins = origins
         self._guard = guard
         self._place = place
+        self._prove_by_code = prove_by_code
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
@@ -66,6 +88,7 @@ class TokenRoutes:
             Route("/api/token/refresh", self.refresh, methods=["POST"]),
             Route("/api/logout", self.logout, methods=["POST"]),
             Route("/api/logout-all", self.logout_all, methods=["POST"]),
+            Route("/api/reauth", self.reauth, methods=["POST"]),
             Route("/api/sessions", self.listed, methods=["GET"]),
             Route("/api/sessions/{id}", self.rename, methods=["PATCH"]),
             Route("/api/sessions/{id}", self.end, methods=["DELETE"]),
@@ -110,6 +133,16 @@ class TokenRoutes:
         spared = (await body(request, LogoutAll, optional=True)).except_current
         await self._sessions.revoke_all(claims.user_id, "logout", except_sid=claims.sid if spared else None)
         return success(None) if spared else self._signed_out(request)
+
+    async def reauth(self, request: Request) -> Response:
+        """`POST /api/reauth`: prove again who asks, for an access token with a fresh `auth_time`."""
+        headers = await self._guard.spend(VERIFY, client_address(request))
+        claims = await self._claims(request)
+        asked = await body(request, Reauth)
+        prove = await self._prove_by_code(request, claims, asked.channel, asked.code)
+        access_token, expires_in = await self._sessions.reauthenticate(claims, prove)
+        reply = {"access_token": access_token, "token_type": "Bearer", "expires_in": expires_in}
+        return success(reply | {"session_id": claims.sid}, headers=headers)
 
     async def listed(self, request: Request) -> Response:
         """`GET /api/sessions`: where the person is signed in, last used first, this session marked."""

@@ -19,7 +19,7 @@ from hub.tokens.revocations import Revocations
 from hub.tokens.rotation import SID_BYTES, Verdict
 from hub.tokens.session import Device, Ended, EndReason, LoginLog, TokenPair
 
-__all__ = ["Device", "Ended", "Sessions", "TokenPair", "surplus"]
+__all__ = ["Device", "Ended", "Prove", "Sessions", "TokenPair", "surplus"]
 
 OPENED = Counter("hub_sessions_opened_total", "Sessions opened.")
 

@@ -1,11 +1,15 @@
 """Device sessions over HTTP: the list, renaming, ending one, ending all."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx2
+import jwt
 import pytest
 
+from tests.code_client import Person, new_email, new_number
 from tests.people import DESKTOP, Browser, Phone, sign_in
 from tests.problems import refused
 from tests.servers.hub import HubProcess
@@ -167,6 +171,7 @@ async def test_wrong_logout_all(hub_on_sqlite: HubProcess, embedded: httpx2.Asyn
         ("PATCH", "/api/sessions/x"),
         ("DELETE", "/api/sessions/x"),
         ("POST", "/api/logout-all"),
+        ("POST", "/api/reauth"),
     ],
 )
 async def test_token_is_demanded(embedded: httpx2.AsyncClient, method: str, path: str) -> None:
@@ -183,3 +188,71 @@ async def test_cap_ends_the_oldest(hub: HubProcess, http: httpx2.AsyncClient) ->
     last = await sign_in(hub.url)
     assert not await works(http, bearer(first))
     assert len(await listed(http, bearer(last))) == 10
+
+
+def auth_time(access_token: str) -> int:
+    """Return the time of the last proof, as the token tells it."""
+    claims: dict[str, int] = jwt.decode(access_token, options={"verify_signature": False})
+    return claims["auth_time"]
+
+
+@pytest.mark.parametrize("new_address", [new_number, new_email])
+async def test_reauthentication_by_code(hub: HubProcess, new_address: Callable[[], str]) -> None:
+    """A code to the account's own number or address gives a token of the same session with a fresh proof."""
+    async with Person(hub.url) as person:
+        address = new_address()
+        reply = await person.sign_in(address)
+        person.http.headers.update(bearer(reply))
+        await asyncio.sleep(
+            max(0, auth_time(reply["access_token"]) + 1 - time.time())
+        )  # it tells whole seconds
+        code = await person.code(address, purpose="login")
+        answer = await person.post("/api/reauth", code=code)
+        assert answer.status_code == 200, answer.text
+        fresh = answer.json()["data"]
+        assert fresh.keys() == {"access_token", "token_type", "expires_in", "session_id"}
+        assert fresh["session_id"] == reply["session_id"]
+        assert auth_time(fresh["access_token"]) > auth_time(reply["access_token"])
+        assert await works(person.http, bearer(fresh))
+        refused(await person.post("/api/reauth", code=code), 400, "invalid-code")
+        renewed = await person.post("/api/token/refresh", refresh_token=reply["refresh_token"])
+        renewed_at = auth_time(renewed.json()["data"]["access_token"])
+        assert renewed_at == auth_time(fresh["access_token"])
+
+
+async def test_reauthentication_by_a_strangers_code(hub_on_sqlite: HubProcess) -> None:
+    """A code that was sent to somebody else proves nothing here, and stays good for its owner."""
+    async with Person(hub_on_sqlite.url) as person, Person(hub_on_sqlite.url) as stranger:
+        person.http.headers.update(bearer(await person.sign_in(new_number())))
+        number = new_number()
+        code = await stranger.code(number)
+        refused(await person.post("/api/reauth", code=code), 400, "invalid-code")
+        assert (await stranger.login(number, code)).status_code == 200
+
+
+async def test_reauthentication_without_an_address(hub_on_sqlite: HubProcess) -> None:
+    """An account that has neither number nor address cannot use a code."""
+    async with Person(hub_on_sqlite.url) as person:
+        person.http.headers.update(bearer(await sign_in(hub_on_sqlite.url)))
+        for channel in (None, "phone", "email"):
+            answer = await person.post("/api/reauth", code="123456", channel=channel)
+            refused(answer, 400, "invalid-code")
+
+
+async def test_reauthentications_by_one_code(hub: HubProcess) -> None:
+    """Of ten at once with one code, one succeeds."""
+    async with Person(hub.url) as person:
+        number = new_number()
+        person.http.headers.update(bearer(await person.sign_in(number)))
+        code = await person.code(number)
+        answers = await asyncio.gather(*(person.post("/api/reauth", code=code) for _ in range(10)))
+        assert sorted(answer.status_code for answer in answers)[:2] == [200, 400]
+
+
+@pytest.mark.parametrize("body", [{}, {"code": 123456}, {"code": "12"}, {"code": "123456", "channel": "fax"}])
+async def test_unreadable_reauthentication(
+    hub_on_sqlite: HubProcess, embedded: httpx2.AsyncClient, body: object
+) -> None:
+    """It is refused as such."""
+    headers = bearer(await sign_in(hub_on_sqlite.url))
+    refused(await embedded.post("/api/reauth", json=body, headers=headers), 422, "invalid-request")

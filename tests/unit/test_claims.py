@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.errors import Unauthorized
-from hub.tokens.claims import LEEWAY, AccessTokens
+from hub.errors import ReauthRequired, Unauthorized
+from hub.tokens.claims import LEEWAY, AccessTokens, recent
 from hub.tokens.keys import Algorithm, KeyRing, pem_key, secret_key
 from tests.unit.key_files import OTHER_SECRET, PRIVATE, SECRET, private_pem, public_pem
 
@@ -272,3 +272,14 @@ def test_refusal_tells_no_claim() -> None:
         TOKENS.verify(token, NOW)
     assert "li@example.cn" not in refused.value.reason
     assert urlsafe_b64decode(token.split(".")[0] + "==").decode() not in refused.value.reason
+
+
+def test_recent_proof() -> None:
+    """A change that outlives the token is allowed for ten minutes after the last proof, and not longer."""
+    proved = NOW.replace(microsecond=0)
+    claims = TOKENS.verify(issue(TOKENS), NOW)
+    recent(claims, proved + timedelta(seconds=600))
+    with pytest.raises(ReauthRequired):
+        recent(claims, proved + timedelta(seconds=600.001))
+    with pytest.raises(ReauthRequired):
+        recent(claims, proved + timedelta(seconds=61), 60)
