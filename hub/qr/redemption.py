@@ -4,12 +4,13 @@ import hmac
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from prometheus_client import Counter
 
-from hub.audit.log import LoginLog
+from hub.audit.log import LoginLog, Reason
+from hub.audit.log import Status as LoggedStatus
 from hub.errors import (
     AccountBlocked,
     AlreadyRedeemed,
@@ -33,6 +34,11 @@ from hub.tokens.service import Device, Sessions, TokenPair
 REDEEMED = Counter("hub_qr_redemptions_total", "Redemptions of confirmed attempts", ["result"])
 
 AMR = ("wechat",)
+_REASONS: Mapping[LoggedStatus, Reason | None] = {
+    "success": None,
+    "failed": "invalid_code",
+    "blocked": "account_blocked",
+}
 _TRIES = 3  # one is enough, two beside a confirmation; more only where a replica lags behind
 
 
@@ -80,7 +86,7 @@ class Redemption:
         """
         attempt = await self._attempts.by_session(session_id)
         if not proves(attempt.binding, verifier, secret):
-            REDEEMED.labels("mismatch").inc()
+            await self._mismatch(attempt, device)
             raise BindingMismatch("wrong verifier or cookie")
         return await self._redeem(attempt, device)
 
@@ -98,6 +104,7 @@ class Redemption:
             raise InvalidGrant("unknown code, or another redirect_uri")
         if attempt.binding.startswith("S256:"):
             if not proves(attempt.binding, verifier, None):
+                await self._mismatch(attempt, device)
                 raise InvalidGrant("wrong code_verifier")
         elif client is None:
             raise InvalidGrant("a code without challenge needs client authentication")
@@ -164,6 +171,13 @@ class Redemption:
         await self._record(tx, user["id"], user["scanned_by"], device, now, "success")
         return SignedIn(tokens, user)
 
+    async def _mismatch(self, attempt: Attempt, device: Device) -> None:
+        """Count a wrong proof; where the right one would have signed in, it is on record as well."""
+        REDEEMED.labels("mismatch").inc()
+        if attempt.status is Status.CONFIRMED:
+            store = self._attempts.store
+            await self._record(store, attempt.user_id, attempt.scanned_by, device, store.now(), "failed")
+
     async def _record(
         self,
         db: Connection | Store,
@@ -171,7 +185,7 @@ class Redemption:
         account: str | None,
         device: Device,
         now: datetime,
-        status: Literal["success", "blocked"],
+        status: LoggedStatus,
     ) -> None:
         await self._log.record(
             db,
@@ -179,7 +193,7 @@ class Redemption:
             account=account,
             method="wechat",
             status=status,
-            reason="account_blocked" if status == "blocked" else None,
+            reason=_REASONS[status],
             device=device,
             now=now,
         )

@@ -120,11 +120,16 @@ async def test_a_photo_of_the_code_tells_nothing(browser: Browser, thief: Browse
             pass
 
 
-async def test_a_wrong_verifier_consumes_nothing(browser: Browser, phone: Phone) -> None:
-    """However often it is tried, the right one works afterwards."""
+async def test_a_wrong_verifier_consumes_nothing(hub: HubProcess, browser: Browser, phone: Phone) -> None:
+    """However often it is tried, the right one works afterwards; each try is on record."""
     await confirmed(browser, phone)
+    count = "SELECT COUNT(*) AS n FROM login_logs WHERE failure_reason = 'invalid_code'"
+    (before,) = await rows(hub.database_url, count)
     for _ in range(5):
         refused(await browser.redeem(code_verifier=secrets.token_urlsafe(32)), 403, "binding-mismatch")
+    assert await last_try(hub) == ("failed", "invalid_code")
+    (after,) = await rows(hub.database_url, count)
+    assert after["n"] == before["n"] + 5
     assert (await browser.redeem()).status_code == 200
 
 
