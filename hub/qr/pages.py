@@ -1,10 +1,13 @@
 """The pages: the sign-in page of the desktop, and what a phone sees after a scan."""
 
+from collections.abc import Awaitable, Callable
+from functools import wraps
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hub.errors import AttemptNotFound, NotFound, kinds
+from hub.errors import AttemptNotFound, NotFound, RateLimited, Unavailable, kinds
 from hub.limits.guard import VERIFY, Guard
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts
@@ -17,6 +20,9 @@ from hub.web.cookies import Cookies
 from hub.web.language import language
 from hub.web.pages import Pages
 from hub.web.parsing import client_address
+from hub.web.problems import refuse
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 _STATUS = {"not_found": 404, "expired": 410, "provider_away": 502}
 _REASONS = {
@@ -67,8 +73,8 @@ class QrPages:
         """Return the routes."""
         return [
             Route("/", self.sign_in, methods=["GET"]),
-            Route("/s/{qr_code}", self.land, methods=["GET"]),
-            Route("/api/auth/wechat/callback", self.callback, methods=["GET"]),
+            Route("/s/{qr_code}", self._readable(self.land), methods=["GET"]),
+            Route("/api/auth/wechat/callback", self._readable(self.callback), methods=["GET"]),
             Route("/problems/{slug}", self.problem, methods=["GET"]),
         ]
 
@@ -120,6 +126,21 @@ class QrPages:
             raise NotFound("no such problem")
         return self._pages.render(request, "problem.html", slug=kind.slug, error_status=kind.status)
 
+    def _readable(self, endpoint: Endpoint) -> Endpoint:
+        """Let people with a phone read that they shall come back, where others get a problem body."""
+
+        @wraps(endpoint)
+        async def page(request: Request) -> Response:
+            try:
+                return await endpoint(request)
+            except (RateLimited, Unavailable) as error:
+                problem = await refuse(request, error)
+                shown = self._outcome(request, "busy", problem.status_code)
+                shown.headers["retry-after"] = problem.headers["retry-after"]
+                return shown
+
+        return page
+
     def _to_consent(self, request: Request, attempt: Attempt) -> Response:
         if self._consent is None or attempt.door not in ROTATING_DOORS or attempt.door == "app":
             return self._outcome(request, "open_in_app")
@@ -147,5 +168,7 @@ class QrPages:
             account_name=None,
         )
 
-    def _outcome(self, request: Request, name: str) -> Response:
-        return self._pages.render(request, "outcome.html", status=_STATUS.get(name, 200), outcome=name)
+    def _outcome(self, request: Request, name: str, status: int | None = None) -> Response:
+        return self._pages.render(
+            request, "outcome.html", status=status or _STATUS.get(name, 200), outcome=name
+        )

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hub.qr.identifiers import hashed
+from hub.web.language import translate
 from tests.people import AT, Browser, CustomerApp, Phone, frame, sign_in
 from tests.problems import refused
 from tests.servers.hub import SECRET, HubProcess
@@ -125,6 +126,10 @@ async def test_without_its_database_it_is_unavailable(tmp_path: Path, own_mariad
                 answer = await browser.http.post(f"{AT}/qr-code")
                 assert int(answer.headers["retry-after"]) >= 1
                 refused(answer, 503, "store-unavailable")
+                page = await phone.http.get(browser.attempt["qr_content"])
+                assert page.status_code == 503
+                assert int(page.headers["retry-after"]) >= 1
+                assert translate("en", "page.outcome.busy.title") in page.text
                 assert (await read(browser.http))("hub_store_unavailable_total") >= 1
                 own_mariadb.start()
                 await until(ready)

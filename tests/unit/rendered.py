@@ -14,6 +14,7 @@ OUTCOMES = (
     "account_blocked",
     "already_bound",
     "already_claimed",
+    "busy",
     "cancelled",
     "confirmed",
     "declined",
