@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument(
         "--realtime",
         action="store_true",
-        help="go before all other work of a machine that is not quiet (root)",
+        help="run before all other work of a busy machine (root); writes to the disk may then stall",
     )
     asked = parser.parse_args()
     logs.configure("warning", json=False)
