@@ -5,6 +5,8 @@ from hub.codes.outbox import Outbox
 from hub.codes.senders.console import CONSOLE
 from hub.codes.texts import mail, sms_text
 
+_PATIENCE = 1.0  # seconds
+
 
 class ConsoleMessages:
     """Reads the outbox, so that it shows what any worker on this database has sent. *site* is its name."""
@@ -16,8 +18,10 @@ class ConsoleMessages:
     async def listed(self, to: str) -> list[dict[str, str | None]]:
         """Return `{to, code, text, sent_at}` of each message to *to*, to anybody where it is empty.
 
-        The newest comes first. A number is found with and without its calling code and plus sign.
+        The newest comes first. A number is found with and without its calling code and plus sign. A message
+        that was queued a moment ago is waited for, so that a script may ask right after the reply.
         """
+        await self._outbox.settle(_PATIENCE)
         wanted = to.strip().casefold().lstrip("+")
         return [
             {

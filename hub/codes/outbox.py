@@ -10,6 +10,7 @@ import contextlib
 import secrets
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import NamedTuple
 
 import structlog
@@ -36,6 +37,7 @@ OLDEST = Gauge(
 
 LEASE = 60.0  # seconds; longer than any try takes
 _ERROR_LENGTH = 128
+_SETTLE_PAUSE = 0.02
 _SHOWN = timedelta(days=1)
 _SHOWN_MOST = 1000
 
@@ -136,14 +138,25 @@ class Outbox:
                 found.append((message, row["sent_at"]))
         return found
 
+    async def settle(self, seconds: float) -> None:
+        """Return once nothing waits to be sent, or after *seconds*."""
+        until = monotonic() + seconds
+        while monotonic() < until:
+            if not [kind for kind in sorted(self.kinds) if await self._waiting(kind)]:
+                return
+            await asyncio.sleep(_SETTLE_PAUSE)
+
     async def measure(self) -> None:
         """Set the gauges of what waits."""
         for kind in sorted(self.kinds):
             oldest = await self._store.one("outbox.oldest", kind=kind)
-            waiting = await self._store.one("outbox.waiting", kind=kind) if oldest else None
             age = self._store.now() - oldest["created_at"] if oldest else timedelta(0)
-            WAITING.labels(kind).set(waiting["waiting"] if waiting else 0)
+            WAITING.labels(kind).set(await self._waiting(kind) if oldest else 0)
             OLDEST.labels(kind).set(max(0.0, age.total_seconds()))
+
+    async def _waiting(self, kind: Kind) -> int:
+        row = await self._store.one("outbox.waiting", kind=kind)
+        return row["waiting"] if row else 0
 
     async def _mark(self, query: str, claim: Claim, **values: object) -> None:
         if not await self._store.changed(f"outbox.{query}", id=claim.id, attempts=claim.attempts, **values):

@@ -10,15 +10,20 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx2
+import pytest
+
 from hub.codes.dispatch import Dispatcher
 from hub.codes.senders.http import Http
 from hub.ops.archive import months_before
 from hub.store.database import Store
 from hub.store.migrate import migrate
 from tests.outgoing import aliyun, code_for, enqueue, make_outbox
+from tests.servers.hub import HubProcess
 from tests.servers.mariadb import MariaDB
-from tests.servers.providers import Aliyun, served
+from tests.servers.providers import Aliyun, Fault, served
 from tests.servers.waiting import until
+from tests.servers.worker import ALIYUN
 from tests.signing_in import execute, rows
 
 ARCHIVER = """
@@ -70,6 +75,34 @@ async def test_a_database_that_dies_before_the_mark_does_not_send_twice(own_mari
 
         await until(marked)
     assert provider.calls == 1
+
+
+@pytest.mark.parametrize("fault", ["slow", "html", "garbage"])
+async def test_a_failing_sender_holds_up_no_request(tmp_path: Path, fault: Fault) -> None:
+    """The person's request is answered before the provider has; the message waits, visibly, and goes out."""
+    provider = Aliyun()
+    provider.fail(fault)
+    with served(provider):
+        hub = HubProcess(tmp_path, **ALIYUN, ALIYUN_SMS_URL=provider.url).start()
+        try:
+            async with httpx2.AsyncClient(base_url=hub.url, timeout=30) as http:
+                answer = await http.post("/api/send-code", json={"phone": "13800138000"})
+                assert answer.status_code == 200, answer.text
+                assert not provider.taken
+                assert 'hub_outbox_waiting{kind="sms"} 1.0' in (await http.get("/metrics")).text
+                provider.fail("")
+
+                async def sent() -> bool:
+                    return (
+                        'hub_outbox_sent_total{kind="sms",provider="aliyun"} 1.0'
+                        in (await http.get("/metrics")).text
+                    )
+
+                await until(sent, timeout=30)
+                assert 'hub_outbox_waiting{kind="sms"} 0.0' in (await http.get("/metrics")).text
+        finally:
+            hub.stop()
+    assert [one["to"] for one in provider.taken] == ["13800138000"]
 
 
 async def test_a_killed_archiver_loses_and_doubles_nothing(
