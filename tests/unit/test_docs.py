@@ -1,5 +1,6 @@
 """The documents say what there is."""
 
+import re
 from pathlib import Path
 
 from hub.settings import Settings
@@ -36,3 +37,12 @@ def test_the_example_has_every_setting() -> None:
     lines = (ROOT / ".env.example").read_text("utf-8").splitlines()
     offered = [line[2:].partition("=")[0].lower() for line in lines if "=" in line]
     assert offered == list(Settings.model_fields)
+
+
+def test_the_board_shows_what_is_measured() -> None:
+    """Every metric of the Grafana board is one that a module defines."""
+    board = (ROOT / "hub" / "ops" / "grafana.json").read_text("utf-8")
+    used = {re.sub(r"_bucket$", "", name) for name in re.findall(r"hub_[a-z_]+", board)}
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "hub").rglob("*.py"))
+    assert len(used) > 15
+    assert {name for name in used if f'"{name}"' not in code} == set()
