@@ -16,7 +16,6 @@ Pushed = Callable[[list[Any]], None]
 
 _NOTHING: Final = object()
 _BACKLOG = 1024 * 1024
-_LATE_LOOP = 0.1
 
 
 class LinkDown(Exception):
@@ -122,16 +121,11 @@ class Wire(asyncio.Protocol):
 
     def _check(self) -> None:
         # One timer for all calls, moved on to the oldest: a timer for each would cost more than the call.
-        due = self._timer.when() if self._timer is not None else 0.0
         self._timer = None
         if not self._asked:
             return
-        now = self._loop.time()
         overdue = self._asked[0][0] + self._answer_timeout
-        if now - due > _LATE_LOOP:
-            # This process itself was held up, and the answer may lie in the socket: look there first.
-            self._timer = self._loop.call_later(_LATE_LOOP, self._check)
-        elif overdue > now:
+        if overdue > self._loop.time():
             self._timer = self._loop.call_at(overdue, self._check)
         else:
             self.silent = True

@@ -401,8 +401,8 @@ async def test_a_peer_that_misbehaves_is_left_and_dialled_again(answers: list[by
 
 async def test_nothing_is_left_after_stop(own_redis: RedisServer) -> None:
     """Outages, watchers and publications leave no task, no file descriptor and no subscription behind."""
-    tasks = asyncio.all_tasks()
-    files = len(os.listdir("/proc/self/fd"))
+    async with running(own_redis.url):
+        tasks, files = len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
     async with running(own_redis.url) as broker:
         for round_ in range(5):
             with broker.watch("a") as watch:
@@ -411,9 +411,13 @@ async def test_nothing_is_left_after_stop(own_redis: RedisServer) -> None:
                 own_redis.restart()
                 await confirmed(watch)
                 await is_up(broker)
-    assert asyncio.all_tasks() == tasks
-    assert len(os.listdir("/proc/self/fd")) == files
-    assert own_redis.command("PUBSUB", "CHANNELS") == ""
+        assert (len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))) == (tasks, files)
+
+        async def unsubscribed() -> bool:
+            return own_redis.command("PUBSUB", "NUMSUB", f"{PREFIX}a").split() == [f"{PREFIX}a", "0"]
+
+        await until(unsubscribed)
+    assert len(asyncio.all_tasks()) == 1
 
 
 async def test_stopping_in_an_outage_is_quick(proxy: Proxy, fault: Fault) -> None:
@@ -471,19 +475,19 @@ async def test_cancelled_publications_do_not_confuse_the_answers(redis_url: str,
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 def test_a_process_that_was_held_up_does_not_blame_redis(
-    redis_url: str, redis_prefix: str, run: Callable[[Coroutine[Any, Any, None]], None]
+    own_redis: RedisServer, run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:
     """When the loop itself stood still beyond the time limit, the answer that came meanwhile counts."""
 
     async def main() -> None:
-        broker = RedisBroker(redis_url, redis_prefix, Timing(answer_timeout=0.1))
-        await broker.start()
-        failures = metric("hub_broker_publish_failures_total")
-        publishing = asyncio.create_task(broker.publish("a", message(1), ttl=TTL))
-        await asyncio.sleep(0)
-        time.sleep(0.4)  # noqa: ASYNC251 - standing still is what is tested
-        await publishing
-        assert metric("hub_broker_publish_failures_total") == failures
-        await broker.stop()
+        async with running(own_redis.url, Timing(answer_timeout=0.2)) as broker:
+            failures = metric("hub_broker_publish_failures_total")
+            own_redis.pause()
+            publishing = asyncio.create_task(broker.publish("a", message(1), ttl=TTL))
+            await asyncio.sleep(0.05)  # sent, and not answered
+            own_redis.resume()
+            time.sleep(0.5)  # noqa: ASYNC251 - standing still is what is tested
+            await publishing
+            assert metric("hub_broker_publish_failures_total") == failures
 
     run(main())

@@ -98,6 +98,15 @@ async def test_next_returns_none_when_the_time_is_over() -> None:
     assert await Watch("a").next(0.001) is None
 
 
+async def test_a_time_limit_ends_with_its_own_wait() -> None:
+    """The limit of a wait that got its message does not cut the next wait short."""
+    watch = Watch("a")
+    asyncio.get_running_loop().call_soon(watch.offer, message(1))
+    assert await watch.next(0.01) == message(1)
+    asyncio.get_running_loop().call_later(0.1, watch.offer, message(2))
+    assert await watch.next(SECOND) == message(2)
+
+
 async def test_read_again_comes_before_what_is_held() -> None:
     """The reader first learns of the gap, then gets the message."""
     watch = Watch("a")
