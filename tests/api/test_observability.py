@@ -291,11 +291,15 @@ async def test_no_label_grows_with_its_callers(own_hub: HubProcess, http: httpx2
 # --- Logs.
 
 
-def test_each_request_is_one_line(own_hub: HubProcess) -> None:
+async def test_each_request_is_one_line(own_hub: HubProcess, http: httpx2.AsyncClient) -> None:
     """With its id, route, status and time, and with the reason of a refusal; never with the path."""
-    with httpx2.Client(base_url=own_hub.url) as client:
-        client.get(f"{AT}/status/{'s' * 43}", headers={"x-request-id": "trace-me-once"})
-        client.get("/healthz", headers={"x-request-id": "trace-me-twice"})
+    await http.get(f"{AT}/status/{'s' * 43}", headers={"x-request-id": "trace-me-once"})
+    await http.get("/healthz", headers={"x-request-id": "trace-me-twice"})
+
+    async def written() -> bool:
+        return "trace-me-twice" in own_hub.log()
+
+    await until(written)  # a line follows its answer
     (refusal,) = [line for line in own_hub.log().splitlines() if "trace-me-once" in line]
     assert "route=/api/auth/wechat/status/{session_id}" in refusal
     assert "status=404" in refusal
