@@ -93,13 +93,14 @@ class Follower:
             self._followers.add(self)
             self._stack.callback(self._followers.remove, self)
             self._watch = self._stack.enter_context(self._events.broker.watch(channel(self.user_id)))
-            await self._watch.next(_SUBSCRIBE_WAIT)
+            if self._events.broker.healthy:
+                await self._watch.next(_SUBSCRIBE_WAIT)
             newest = (await self._events.newest([self.user_id])).get(self.user_id)
+            self.seq = newest or 0 if self._from_now else min(self.seq, newest or 0)
+            self._behind = self.seq < (newest or 0)
             # The session may have ended between the check of its token and this registration.
             if newest is None or await self._followers.sessions.has_ended(self.sid):
                 self.end()
-            self.seq = newest or 0 if self._from_now else min(self.seq, newest or 0)
-            self._behind = True
         except BaseException:
             self._stack.close()
             raise
