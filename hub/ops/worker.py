@@ -64,9 +64,10 @@ class Worker:
         HOUSEKEEPING.set_to_current_time()
 
     async def _end_round(self) -> None:
-        _, late = await asyncio.wait(self._tasks, timeout=_GRACE)
-        for task in late:
-            task.cancel()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=_GRACE)
+            for task in late:
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _keep_house(self) -> None:

@@ -10,10 +10,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from hub.codes.messages import Message
+from hub.codes.senders.aliyun import failure as aliyun_failure
 from hub.codes.senders.console import ConsoleSender
-from hub.codes.senders.http import Http
-from hub.codes.senders.port import Misconfigured, Permanent, Sender, Temporary
+from hub.codes.senders.http import Http, Reply
+from hub.codes.senders.port import Misconfigured, Permanent, Sender, SendFailed, Temporary
 from hub.codes.senders.smtp import Security, SmtpSender
+from hub.codes.senders.tencent import failure as tencent_failure
 from tests.outgoing import aliyun, tencent
 from tests.servers.mailbox import PASSWORD, USER, MailServer, certificate
 from tests.servers.providers import (
@@ -132,7 +134,7 @@ async def test_an_account_that_may_not_send_is_told_apart(bench: Bench) -> None:
         await bench.sender.send(code_message(bench.to), REFERENCE)
 
 
-@pytest.mark.parametrize("fault", ["garbage", "html", "slow"])
+@pytest.mark.parametrize("fault", ["garbage", "empty", "html", "slow"])
 async def test_a_provider_that_lies_or_sleeps_is_temporary(bench: Bench, fault: Fault) -> None:
     """Whatever is not the provider's yes, in time, is no yes."""
     bench.provider.fail(fault)
@@ -274,3 +276,40 @@ async def test_the_console_tells_no_code() -> None:
     assert line["to"] == "+86***00"
     assert "042917" not in str(line)
     assert "13800138000" not in str(line)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, {"Code": "Throttling.User"}, Temporary),
+        (503, {"Code": "ServiceUnavailable"}, Temporary),
+        (500, {"Code": "OK"}, Temporary),
+        (200, {"Code": "isp.RAM_PERMISSION_DENY"}, Misconfigured),
+        (200, {"Code": "isv.NOBODY_HAS_HEARD_OF_IT"}, Misconfigured),
+        (403, {"Code": "Forbidden.RAM"}, Misconfigured),
+        (200, {"Code": "OK "}, Temporary),
+    ],
+)
+def test_aliyun_answers_are_understood(status: int, body: dict[str, str], kind: type[SendFailed]) -> None:
+    """Whose fault it is decides what is done: theirs passes, ours is for the operator."""
+    assert type(aliyun_failure(Reply(status, body))) is kind
+
+
+@pytest.mark.parametrize(
+    ("response", "kind"),
+    [
+        ({"Error": {"Code": "RequestLimitExceeded"}}, Temporary),
+        ({"Error": {"Code": "InternalError"}}, Temporary),
+        ({"Error": {"Code": "Ok"}}, Temporary),
+        ({"Error": {"Code": "AuthFailure.SignatureExpire"}}, Misconfigured),
+        ({"Error": {"Code": "IpNotInWhitelist"}}, Misconfigured),
+        ({"SendStatusSet": [{"Code": "InternalError.SigVerificationFail"}]}, Misconfigured),
+        ({"SendStatusSet": [{"Code": "InvalidParameterValue.IncorrectPhoneNumber"}]}, Permanent),
+        ({"SendStatusSet": [{"Code": "LimitExceeded.PhoneNumberDailyLimit"}]}, Temporary),
+        ({"SendStatusSet": []}, Temporary),
+        ([], Temporary),
+    ],
+)
+def test_tencent_answers_are_understood(response: object, kind: type[SendFailed]) -> None:
+    """An error of the whole call and the status of the one number mean the same things."""
+    assert type(tencent_failure(Reply(200, {"Response": response}))) is kind

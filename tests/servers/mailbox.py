@@ -59,7 +59,7 @@ class MailServer:
         self.calls += 1
         fault = self.fault if self.count else ""
         self.count -= 1
-        if fault in ("garbage", "html", "slow"):
+        if fault in ("garbage", "empty", "html", "slow"):
             return _Broken(b"" if fault == "slow" else b"<h1>Service Unavailable</h1>\r\n")
         protocol: asyncio.Protocol = SMTP(
             _Handler(self, fault),

@@ -24,7 +24,9 @@ from tests.servers.uvicorn_app import serve
 KEY, SECRET, SIGN = "test-key-id", "test-key-secret", "登录中心"
 TEMPLATE, ALERT_TEMPLATE = "SMS_1000", "SMS_2000"
 
-Fault = Literal["", "refused", "busy", "limited", "unpaid", "garbage", "html", "redirect", "slow", "huge"]
+Fault = Literal[
+    "", "refused", "busy", "limited", "unpaid", "garbage", "empty", "html", "redirect", "slow", "huge"
+]
 
 
 class Provider:
@@ -58,6 +60,8 @@ class Provider:
         match fault := self.next_fault():
             case "garbage":
                 return JSONResponse([1, 2, 3])
+            case "empty":
+                return JSONResponse({"Response": {"SendStatusSet": [{"Code": 0}]}, "Code": 0})
             case "html":
                 return HTMLResponse("<h1>Service Unavailable</h1>", 503)
             case "redirect":

@@ -67,8 +67,8 @@ class AliyunSender:
         }
         headers["authorization"] = authorization(self._access_key, self._secret, query, headers)
         reply = await self._http.post(f"{self._url}/?{_canonical(query)}", headers)
-        if failure := _failure(reply):
-            raise failure
+        if failed := failure(reply):
+            raise failed
 
     async def check(self) -> None:
         """See that keys, sign name and template are accepted."""
@@ -97,7 +97,7 @@ def _canonical(query: Mapping[str, str]) -> str:
     return "&".join(f"{quote(name, safe='~')}={quote(query[name], safe='~')}" for name in sorted(query))
 
 
-def _failure(reply: Reply) -> SendFailed | None:
+def failure(reply: Reply) -> SendFailed | None:
     """Say what an answer means. `isv.…` is the caller's fault, `isp.…` the provider's."""
     code = reply.body.get("Code")
     if not isinstance(code, str):

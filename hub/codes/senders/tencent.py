@@ -92,8 +92,8 @@ class TencentSender:
             "authorization": authorization(self._secret_id, self._secret_key, _SERVICE, host, body, now),
         }
         reply = await self._http.post(f"{self._url}/", headers, body)
-        if failure := _failure(reply):
-            raise failure
+        if failed := failure(reply):
+            raise failed
 
     async def check(self) -> None:
         """See that keys, sign name and template are accepted."""
@@ -132,7 +132,7 @@ def _keyed(key: bytes, text: str) -> bytes:
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
 
 
-def _failure(reply: Reply) -> SendFailed | None:
+def failure(reply: Reply) -> SendFailed | None:
     """Say what an answer means: an error of the whole call, or the status of the one number."""
     try:
         response = reply.body["Response"]
