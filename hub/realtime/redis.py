@@ -179,12 +179,10 @@ class RedisBroker(Broker):
     async def snapshot(self, channel: str) -> tuple[Message, float] | None:
         try:
             value, now = await self._link.run(_SNAPSHOT, self._prefix + channel)
-        except LinkDown:
+            seq, written, body = (value or b"").split(b" ", 2)
+            return Message(int(seq), body), max(0.0, (now - int(written)) / 1000)
+        except (LinkDown, ValueError):  # no answer, no snapshot, or one that is not ours
             return None
-        if value is None:
-            return None
-        seq, written, body = value.split(b" ", 2)
-        return Message(int(seq), body), max(0.0, (now - int(written)) / 1000)
 
     def attach(self, watcher: Watcher) -> None:
         first = self._watches.add(watcher)

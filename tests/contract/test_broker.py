@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 import time
 from collections.abc import AsyncIterator
 
@@ -203,6 +204,15 @@ async def test_a_snapshot_ends_with_its_time_to_live(broker: Broker) -> None:
     assert kept[0] == message(1)
 
 
+async def test_the_memory_broker_clears_dead_snapshots_away() -> None:
+    """Ten thousand snapshots that have ended leave no more than a few hundred in memory."""
+    broker = MemoryBroker()
+    body = bytes(1000)
+    for number in range(10_000):
+        await broker.publish(f"c{number}", Message(1, body), ttl=0)
+    assert sys.getrefcount(body) < 1100
+
+
 async def test_watched_lists_the_channels_with_watchers(broker: Broker) -> None:
     """Each channel is listed once, from its first watcher to its last."""
     with broker.watch("a"), broker.watch("b"):
@@ -344,6 +354,20 @@ async def test_a_stranger_on_the_channel_does_no_harm(redis_server: RedisServer,
         for payload in ("", "hello", "-1 x", "x 1", "7 body"):
             await asyncio.to_thread(redis_server.command, "PUBLISH", f"{redis_prefix}a", payload)
         assert await watch.next(SECONDS) == Message(7, b"body")
+    await broker.stop()
+
+
+async def test_a_snapshot_that_is_not_ours_is_none(redis_server: RedisServer, redis_prefix: str) -> None:
+    """A stranger's value under the key is not returned, and the next publication replaces it."""
+    broker = RedisBroker(redis_server.url, redis_prefix)
+    await broker.start()
+    for value in ("", "junk", "x y z"):
+        await asyncio.to_thread(redis_server.command, "SET", f"{redis_prefix}a", value)
+        assert await broker.snapshot("a") is None
+    await broker.publish("a", message(1), ttl=TTL)
+    kept = await broker.snapshot("a")
+    assert kept is not None
+    assert kept[0] == message(1)
     await broker.stop()
 
 

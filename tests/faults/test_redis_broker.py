@@ -12,8 +12,8 @@ import uvloop
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from hub.realtime.link import Timing
-from hub.realtime.redis import RedisBroker
+from hub.realtime.link import Dialled, Link, Timing
+from hub.realtime.redis import RedisBroker, dialler
 from hub.realtime.watch import READ_AGAIN, Message, Watch
 from tests.servers.proxy import Proxy, proxied
 from tests.servers.redis import RedisServer
@@ -232,6 +232,23 @@ async def test_what_is_published_to_a_slow_redis_arrives_late(own_redis: RedisSe
             await is_up(here)
 
 
+async def test_what_a_silent_redis_cannot_take_is_dropped(own_redis: RedisServer) -> None:
+    """A process does not hoard what it publishes into a freeze: the first arrives late, the last never."""
+    patient = QUICK._replace(heartbeat_timeout=60.0)
+    async with running(own_redis.url, patient) as broker:
+        own_redis.pause()
+        for number in range(100):
+            await broker.publish(f"c{number}", Message(1, bytes(300_000)), ttl=TTL)
+        own_redis.resume()
+        await is_up(broker)
+
+        async def first() -> bool:
+            return await broker.snapshot("c0") is not None
+
+        await until(first)
+        assert await broker.snapshot("c99") is None
+
+
 async def test_a_frozen_redis_is_noticed_by_a_broker_that_says_nothing(own_redis: RedisServer) -> None:
     """The heartbeat alone finds out, long before the link is given up."""
     patient = QUICK._replace(heartbeat_timeout=60.0)
@@ -339,6 +356,38 @@ async def test_an_error_of_redis_fails_one_publication_only(own_redis: RedisServ
         assert await broker.snapshot("a") is None
         await broker.publish("b", message(1), ttl=TTL)
         assert await broker.snapshot("b") is not None
+
+
+async def test_an_error_after_sending_a_forgotten_script_again(own_redis: RedisServer) -> None:
+    """The script's own error is told when Redis had to be sent its text first."""
+    async with running(own_redis.url) as broker:
+        own_redis.command("LPUSH", f"{PREFIX}a", "x")
+        own_redis.command("SCRIPT", "FLUSH")
+        with capture_logs() as logs:
+            await broker.publish("a", message(1), ttl=TTL)
+        assert "WRONGTYPE" in logs[0]["reason"]
+
+
+async def test_a_defect_in_dialling_is_not_the_end(own_redis: RedisServer) -> None:
+    """An error that nobody foresaw is logged with its trace, and the link comes up at the next try."""
+    dial = dialler(own_redis.url, timeout=1.0)
+    tries = 0
+
+    async def defective() -> Dialled:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise ZeroDivisionError
+        return await dial()
+
+    ready = asyncio.Event()
+    link = Link("test", defective, PREFIX, QUICK, scripts=(), ready=lambda again: ready.set())
+    with capture_logs() as logs:
+        await link.start()
+        async with asyncio.timeout(SECONDS):
+            await ready.wait()
+        await link.stop()
+    assert [entry["event"] for entry in logs] == ["redis_link_failed", "redis_unreachable", "redis_ready"]
 
 
 async def test_a_client_without_the_right_to_subscribe_says_so(own_redis: RedisServer) -> None:
