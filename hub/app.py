@@ -49,7 +49,7 @@ from hub.qr.states import Lifetimes
 from hub.realtime.broker import Broker
 from hub.realtime.memory import MemoryBroker
 from hub.realtime.redis import RedisBroker
-from hub.settings import SANDBOX_PATH, Settings
+from hub.settings import SANDBOX_PATH, Settings, SettingsError
 from hub.store.database import Store
 from hub.store.encryption import DataKeys
 from hub.tokens.claims import AccessTokens
@@ -103,7 +103,7 @@ def create_app(settings: Settings) -> Starlette:
         store,
         broker,
         AccessTokens(
-            _key_ring(settings),
+            key_ring(settings),
             issuer=settings.jwt_issuer or settings.base_url,
             audience=settings.jwt_audience or None,
             ttl=settings.access_ttl,
@@ -267,7 +267,17 @@ def create_app(settings: Settings) -> Starlette:
     return app
 
 
-def _key_ring(settings: Settings) -> KeyRing:
+def key_ring(settings: Settings) -> KeyRing:
+    """Return the keys of access tokens. Raises SettingsError for a file that holds none."""
     if settings.jwt_alg == "HS256":
         return KeyRing([secret_key(settings.jwt_key)])
-    return KeyRing([pem_key(Path(path).read_bytes(), settings.jwt_alg) for path in settings.jwt_keys])
+    keys = []
+    for path in settings.jwt_keys:
+        try:
+            keys.append(pem_key(Path(path).read_bytes(), settings.jwt_alg))
+        except (OSError, ValueError) as error:
+            raise SettingsError([f"JWT_KEYS: {path}: {error}"]) from None
+    try:
+        return KeyRing(keys)
+    except ValueError as error:
+        raise SettingsError([f"JWT_KEYS: {error}"]) from None

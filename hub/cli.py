@@ -1,20 +1,23 @@
-"""The command line: `hub serve`, `hub worker`, `hub migrate`, `hub doctor`."""
+"""The command line: `hub serve`, `hub worker`, `hub migrate`, `hub doctor`, `hub keys`."""
 
 import asyncio
+import secrets
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn, get_args
 
 import click
 
 from hub import __version__
-from hub.app import create_app
+from hub.app import create_app, key_ring
 from hub.background import create_senders, work
 from hub.errors import StoreUnavailable
 from hub.ops import doctor, logs
 from hub.server import Server, config
 from hub.settings import Settings, SettingsError
 from hub.store.migrate import MigrationFailed, migrate, pending
+from hub.tokens.key_files import FileAlgorithm, generate, is_exposed
 from hub.wechat.client import App
 
 
@@ -36,7 +39,10 @@ def serve(host: str | None, port: int | None) -> None:
     else:
         _migrate(settings)
         _greet(settings)
-    app = create_app(settings)
+    try:
+        app = create_app(settings)
+    except SettingsError as error:
+        _refuse(error)
     server = Server(
         config(app, host=settings.host, port=settings.port, proxies=list(settings.trusted_proxies)),
         app.state.drain,
@@ -95,15 +101,58 @@ def doctor_command() -> None:
     sys.exit(0 if asyncio.run(examine()) else 1)
 
 
+@main.group("keys")
+def keys_group() -> None:
+    """Make secrets and keys, and list those in use."""
+
+
+@keys_group.command("secret")
+def keys_secret() -> None:
+    """Print a new secret, for JWT_SECRET or in front of a ring."""
+    click.echo(secrets.token_urlsafe(32))
+
+
+@keys_group.command("generate")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--alg", type=click.Choice(get_args(FileAlgorithm)), default="EdDSA", show_default=True)
+def keys_generate(path: Path, alg: FileAlgorithm) -> None:
+    """Write a new private key to PATH, for JWT_KEYS, and print its kid."""
+    try:
+        key = generate(path, alg)
+    except OSError as error:
+        click.echo(f"hub: {path}: {error.strerror}", err=True)
+        sys.exit(1)
+    click.echo(key.kid)
+
+
+@keys_group.command("list")
+def keys_list() -> None:
+    """Show the keys of access tokens by kid: the first signs, all verify."""
+    settings = _settings()
+    try:
+        ring = key_ring(settings)
+    except SettingsError as error:
+        _refuse(error)
+    for key in ring:
+        click.echo(f"{key.kid}  {key.algorithm}  {'signs' if key is ring.signer else 'verifies'}")
+    for path in settings.jwt_keys:
+        if is_exposed(Path(path)):
+            click.echo(f"hub: JWT_KEYS: {path} can be read by others", err=True)
+
+
 def _settings(**given: Any) -> Settings:
     try:
         settings = Settings.load(**given)
     except SettingsError as error:
-        for line in error.lines:
-            click.echo(f"hub: {line}", err=True)
-        sys.exit(2)
+        _refuse(error)
     logs.configure(settings.log_level, json=settings.production)
     return settings
+
+
+def _refuse(error: SettingsError) -> NoReturn:
+    for line in error.lines:
+        click.echo(f"hub: {line}", err=True)
+    sys.exit(2)
 
 
 def _migrate(settings: Settings) -> list[str]:

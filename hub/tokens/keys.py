@@ -9,7 +9,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -97,6 +97,9 @@ class KeyRing:
     def find(self, kid: object) -> Key | None:
         """Return the key that a token's `kid` names, or None; *kid* is whatever the header held."""
         return self._by_kid.get(kid) if isinstance(kid, str) else None
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._by_kid.values())
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """Return the JWK Set (RFC 7517 section 5) of the public keys; empty where all keys are secrets."""
