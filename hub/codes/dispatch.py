@@ -184,9 +184,10 @@ class Dispatcher:
         while True:
             try:
                 await mark()
-            except StoreUnavailable:
+            except StoreUnavailable as error:
                 if monotonic() > until:
                     raise
+                log.warning("mark_delayed", reason=error.reason)
                 await asyncio.sleep(0.5)
             else:
                 return

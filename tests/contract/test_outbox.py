@@ -129,12 +129,13 @@ async def test_a_dead_workers_message_is_due_again(
 async def test_a_mark_after_the_lease_changes_nothing(
     store: Store, outbox: Outbox, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once another has claimed it, whoever held it before cannot bury or postpone it."""
+    """Once another has claimed it, whoever held it before cannot mark it any more."""
     clock = Clock(store, monkeypatch.setattr)
     await enqueue(store, outbox, code_for(store))
     late = await claimed(outbox)
     clock.forward(LEASE + 1)
     await outbox.sent(await claimed(outbox), "aliyun", keep=False)
+    await outbox.sent(late, "tencent", keep=False)
     await outbox.bury(late, "tries")
     await outbox.postpone(late, 0, "busy")
     (row,) = await rows(database_url, ALL)

@@ -187,6 +187,27 @@ async def test_a_failing_disk_loses_and_doubles_nothing(
     assert "login_logs.journal" not in names(shelf)
 
 
+async def test_a_worker_that_dies_after_the_removal_keeps_the_batch(
+    store: Store, database_url: str, logs: LoginLogArchive, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal is still there, the rows are gone: what was appended stays."""
+    await fill(database_url, months_before(store.now(), 7), 4)
+    await log(store, database_url, months_before(store.now(), 8))
+    ids = await left(database_url)
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink)
+        with pytest.raises(OSError, match="read-only"):
+            await logs.run(never)
+    assert "login_logs.journal" in names(shelf)
+    assert len(await left(database_url)) < len(ids)
+    await LoginLogArchive(store, shelf).run(never)
+    assert sorted(line["id"] for line in archived(shelf)) == ids
+
+
 async def test_two_workers_with_one_folder_archive_each_row_once(
     store: Store, database_url: str, shelf: Path
 ) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from structlog.testing import capture_logs
 
 from hub.codes.dispatch import Dispatcher
 from hub.codes.senders.http import Http
@@ -60,12 +61,13 @@ async def test_a_database_that_dies_before_the_mark_does_not_send_twice(own_mari
         await dispatcher.start()
         stack.push_async_callback(dispatcher.stop)
         provider.before_answering = own_mariadb.kill
-        await enqueue(store, outbox, code_for(store))
+        with capture_logs() as lines:
+            await enqueue(store, outbox, code_for(store))
 
-        async def taken() -> bool:
-            return bool(provider.taken) and not own_mariadb.running
+            async def failed() -> bool:
+                return any(line["event"] == "mark_delayed" for line in lines)
 
-        await until(taken)
+            await until(failed)
         provider.before_answering = lambda: None
         await asyncio.to_thread(own_mariadb.start)
 
