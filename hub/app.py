@@ -13,13 +13,20 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount
 
+from hub.accounts.password_change import PasswordChange
+from hub.accounts.password_check import PasswordCheck
+from hub.accounts.password_sign_in import PasswordSignIn
 from hub.accounts.passwords import Passwords
 from hub.accounts.profile import Profiles
 from hub.accounts.routes import AccountRoutes
+from hub.accounts.tries import Tries
 from hub.assets import folder
 from hub.audit.log import LoginLog
 from hub.audit.places import Places
 from hub.background import create_background
+from hub.codes import addresses
+from hub.codes.changes.password_reset import PasswordReset
+from hub.codes.changes.routes import ChangeRoutes
 from hub.codes.console import ConsoleMessages
 from hub.codes.reauthentication import CodeReauthentication
 from hub.codes.routes import CodeRoutes
@@ -150,6 +157,19 @@ def create_app(settings: Settings) -> Starlette:
         cookies,
         origins,
     )
+    tries = Tries(store, limited=limited)
+    check = PasswordCheck(store, passwords, tries)
+    change = PasswordChange(store, passwords, check, tries, sessions, events)
+    accounts = AccountRoutes(
+        sessions,
+        profiles,
+        PasswordSignIn(store, check, sessions, profiles, login_log, addresses.contact),
+        change,
+        guard,
+        cookies,
+        origins,
+    )
+    changes = ChangeRoutes(PasswordReset(store, codes, passwords, change), guard, cookies, origins)
 
     wechat = WeChatClient(*settings.wechat_urls)
     consent = None
@@ -201,7 +221,7 @@ def create_app(settings: Settings) -> Starlette:
     account_stream = AccountStream(
         sessions=sessions, followers=followers, streams=streams, sockets=sockets, origins=origins
     )
-    tokens = TokenRoutes(sessions, cookies, origins, guard, places.name, code_routes.prove)
+    tokens = TokenRoutes(sessions, cookies, origins, guard, places.name, code_routes.prove, accounts.prove)
     oauth = OAuthRoutes(sessions, clients, redemption.by_code, guard)
     routes: list[BaseRoute] = [
         *qr.routes(),
@@ -211,7 +231,8 @@ def create_app(settings: Settings) -> Starlette:
         *tokens.routes(),
         *oauth.routes(),
         *code_routes.routes(),
-        *AccountRoutes(sessions, profiles).routes(),
+        *changes.routes(),
+        *accounts.routes(),
         *OpsRoutes(store, broker, background.outbox).routes(),
         Mount("/static", Assets(directory=folder("static"))),
     ]

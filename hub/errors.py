@@ -3,7 +3,7 @@
     HubError
     ├─ BadRequest 400            └ InvalidCode
     ├─ InvalidRequest 422, PayloadTooLarge 413, UnsupportedMediaType 415
-    ├─ Unauthorized 401          └ InvalidRefreshToken 401
+    ├─ Unauthorized 401          └ InvalidRefreshToken 401, InvalidCredentials 401
     ├─ Forbidden 403             └ OriginNotAllowed, CsrfFailed, GrantRequired, BindingMismatch,
     │                              AccountBlocked, ReauthRequired
     ├─ NotFound 404              └ AttemptNotFound
@@ -11,7 +11,7 @@
     ├─ Conflict 409              └ AlreadyClaimed, AlreadyRedeemed, AlreadyBound, NotConfirmed, WrongState,
     │                              UsernameTaken
     ├─ Gone 410                  └ AttemptExpired, AttemptFailed
-    ├─ RateLimited 429           └ TooManySockets, CodeLocked
+    ├─ RateLimited 429           └ TooManySockets, CodeLocked, PasswordLocked
     ├─ InternalError 500
     ├─ ProviderFailed 502
     └─ Unavailable 503           └ StoreUnavailable, BrokerUnavailable, SmsBudgetSpent
@@ -99,6 +99,12 @@ class InvalidRefreshToken(Unauthorized):
     """The refresh token is forged, old, ended or of an ended session; which one is only for the log."""
 
     slug = "invalid-refresh-token"
+
+
+class InvalidCredentials(Unauthorized):
+    """The password is not that of the account, or there is no such account."""
+
+    slug = "invalid-credentials"
 
 
 class Forbidden(HubError):
@@ -237,6 +243,12 @@ class CodeLocked(RateLimited):
     """This asker has tried too often; others may go on."""
 
     slug = "code-locked"
+
+
+class PasswordLocked(RateLimited):
+    """Too many wrong passwords in a row: only devices that signed in before may use it, until it is reset."""
+
+    slug = "password-locked"
 
 
 class InternalError(HubError):

@@ -2,18 +2,33 @@
 
 import asyncio
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
+import bcrypt
 from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
 
-from hub.errors import FieldError, InvalidRequest
+from hub.errors import FieldError, InvalidRequest, Unavailable
 
 MIN_LENGTH, MAX_LENGTH = 8, 128  # characters (OWASP ASVS 5.0, 6.2.1 and 6.2.9)
 
 _AT_ONCE = 2  # hashes; each takes a core for some 30 ms and 19 MiB of memory
+_WAITING = 100  # hashes asked for and not done; more would keep people waiting for seconds
+_BCRYPT = ("$2a$", "$2b$", "$2x$", "$2y$")
+_BCRYPT_BYTES = 72  # of a password; bcrypt never saw the rest
+
+T = TypeVar("T")
+
+
+class Verified(NamedTuple):
+    """Whether a password was *right*; a *stale* hash is to be replaced, now that the password is known."""
+
+    right: bool
+    stale: bool
 
 
 class Passwords:
@@ -22,6 +37,8 @@ class Passwords:
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="password")
+        self._waiting = 0
+        self._nobodys = self._hasher.hash("of nobody")
 
     async def start(self) -> None:
         """Do nothing: threads begin when they are needed."""
@@ -31,17 +48,58 @@ class Passwords:
         self._threads.shutdown()
 
     async def hash(self, password: str) -> str:
-        """Return the hash of an accepted password, in the PHC string format."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._hasher.hash, password)
+        """Return the hash of an accepted password, in the PHC string format. Raises Unavailable."""
+        return await self._run(lambda: self._hasher.hash(password))
+
+    async def verify(self, password: str, password_hash: str | None) -> Verified:
+        """Compare *password* with a hash by argon2 or bcrypt; None, of nobody, costs the same and is wrong.
+
+        Raises Unavailable when too many wait.
+        """
+        return await self._run(lambda: self._verify(password, password_hash))
+
+    def _verify(self, password: str, password_hash: str | None) -> Verified:
+        normal = normalised(password)
+        if password_hash is None:
+            self._matches(self._nobodys, normal)
+            return Verified(right=False, stale=False)
+        if password_hash.startswith(_BCRYPT):
+            # Whoever made it hashed what was typed, most likely.
+            right = any(_bcrypt_matches(password_hash, form) for form in dict.fromkeys((password, normal)))
+            return Verified(right, stale=right)
+        right = self._matches(password_hash, normal)
+        return Verified(right, stale=right and self._hasher.check_needs_rehash(password_hash))
+
+    def _matches(self, password_hash: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(password_hash, password)
+        except (VerificationError, InvalidHashError):  # another password, or no hash that we know
+            return False
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._waiting >= _WAITING:
+            raise Unavailable("too many passwords at once")
+        self._waiting += 1
+        job = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        job.add_done_callback(self._done)
+        return await job
+
+    def _done(self, _: object) -> None:
+        self._waiting -= 1
 
 
-def accepted(password: str, names: Iterable[str | None] = ()) -> str:
+def normalised(password: str) -> str:
+    """Return the form of a password that is hashed (NFKC), however the keyboard composed it."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def accepted(password: str, names: Iterable[str | None] = (), field: str = "password") -> str:
     """Return *password* in the form that is hashed (NFKC); *names* are those of the account.
 
     Any character is allowed. Raises InvalidRequest for one that is too short or too long, common, or one of
     the names (OWASP ASVS 5.0, 6.2.4 and 6.2.11).
     """
-    normal = unicodedata.normalize("NFKC", password)
+    normal = normalised(password)
     folded = normal.casefold()
     reason = None
     if not MIN_LENGTH <= len(normal) <= MAX_LENGTH:
@@ -51,8 +109,15 @@ def accepted(password: str, names: Iterable[str | None] = ()) -> str:
     elif folded in {part.casefold() for name in names if name for part in (name, name.partition("@")[0])}:
         reason = "the account's own name"
     if reason:
-        raise InvalidRequest([FieldError("password", reason)])
+        raise InvalidRequest([FieldError(field, reason)])
     return normal
+
+
+def _bcrypt_matches(password_hash: str, password: str) -> bool:
+    try:
+        return bcrypt.checkpw(password.encode()[:_BCRYPT_BYTES], password_hash.encode())
+    except ValueError:  # a broken hash, or a password with a NUL
+        return False
 
 
 @cache

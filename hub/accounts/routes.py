@@ -1,27 +1,111 @@
 """The HTTP edge of the accounts."""
 
+import hashlib
+from typing import Annotated
+
+from pydantic import StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from hub.accounts.password_change import PasswordChange
+from hub.accounts.password_sign_in import PasswordSignIn
 from hub.accounts.profile import Profiles
-from hub.tokens.service import Sessions
+from hub.accounts.tries import Asker
+from hub.limits.guard import VERIFY, Guard
+from hub.limits.networks import network
+from hub.tokens.claims import Claims
+from hub.tokens.service import Device, Prove, Sessions
 from hub.web.answers import success
-from hub.web.parsing import bearer
+from hub.web.cookies import Cookies
+from hub.web.origins import Origins
+from hub.web.parsing import Body, Printable, bearer, body, client_address
+
+Secret = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+_USER_AGENT_LENGTH = 512
+
+
+class PasswordLogin(Body):
+    """`POST /api/login/password`."""
+
+    account: Annotated[Printable, StringConstraints(min_length=1, max_length=254)]
+    password: Secret
+    device_name: Annotated[Printable, StringConstraints(max_length=100)] | None = None
+    device_type: Annotated[Printable, StringConstraints(max_length=20)] | None = None
+    device_id: Annotated[Printable, StringConstraints(max_length=128)] | None = None
+
+
+class ChangePassword(Body):
+    """`POST /api/password/change`; the current one where the account has a password."""
+
+    current_password: Secret | None = None
+    new_password: Secret
 
 
 class AccountRoutes:
-    """What a signed-in person asks of the own account."""
+    """The endpoints of passwords, and what a signed-in person asks of the own account."""
 
-    def __init__(self, sessions: Sessions, profiles: Profiles) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        profiles: Profiles,
+        sign_in: PasswordSignIn,
+        change: PasswordChange,
+        guard: Guard,
+        cookies: Cookies,
+        origins: Origins,
+    ) -> None:
         self._sessions = sessions
         self._profiles = profiles
+        self._sign_in = sign_in
+        self._change = change
+        self._guard = guard
+        self._cookies = cookies
+        self._origins = origins
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
-        return [Route("/api/user/profile", self.profile, methods=["GET"])]
+        return [
+            Route("/api/login/password", self.login, methods=["POST"]),
+            Route("/api/password/change", self.change_password, methods=["POST"]),
+            Route("/api/user/profile", self.profile, methods=["GET"]),
+        ]
+
+    async def login(self, request: Request) -> Response:
+        """`POST /api/login/password`: sign in by number, e-mail address or username, and password."""
+        headers = await self._guard.spend(VERIFY, client_address(request))
+        self._origins.check(request)
+        asked = await body(request, PasswordLogin)
+        secret = self._cookies.device_or_new(request)
+        user_agent = request.headers.get("user-agent", "")[:_USER_AGENT_LENGTH]
+        ip = client_address(request)
+        device = Device(asked.device_name, asked.device_type, asked.device_id, ip, user_agent, None)
+        signed_in = await self._sign_in.sign_in(
+            asked.account, asked.password, _asker(request, secret), device
+        )
+        response = success(signed_in.reply(), headers=headers)
+        self._cookies.mark_device(request, response, secret)
+        return response
+
+    async def change_password(self, request: Request) -> Response:
+        """`POST /api/password/change`: another password; the account's other sessions end."""
+        headers = await self._guard.spend(VERIFY, client_address(request))
+        claims = await self._sessions.verify(bearer(request))
+        asked = await body(request, ChangePassword)
+        asker = _asker(request, self._cookies.device_or_new(request))
+        await self._change.change(claims, asked.current_password, asked.new_password, asker)
+        return success(None, headers=headers)
 
     async def profile(self, request: Request) -> Response:
         """`GET /api/user/profile`: the caller's own profile."""
         claims = await self._sessions.verify(bearer(request))
         return success(await self._profiles.read(claims.user_id))
+
+    async def prove(self, request: Request, claims: Claims, password: str) -> Prove:
+        """Check a password for `POST /api/reauth`. Raises as `PasswordChange.prove`."""
+        asker = _asker(request, self._cookies.device_or_new(request))
+        return await self._change.prove(claims, password, asker)
+
+
+def _asker(request: Request, secret: str) -> Asker:
+    return Asker(hashlib.sha256(secret.encode()).hexdigest(), network(client_address(request)))

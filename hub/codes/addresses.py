@@ -6,6 +6,7 @@ import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
+from hub.accounts.contacts import Contact
 from hub.errors import FieldError, InvalidRequest
 
 HOME = "86"
@@ -60,3 +61,14 @@ def email(text: str) -> str:
     if not 0 < len(folded) <= EMAIL_LENGTH:
         raise InvalidRequest([FieldError("email", "not an e-mail address")])
     return folded
+
+
+def contact(text: str) -> Contact | None:
+    """Return the number or e-mail address that *text* spells, None where it can be neither."""
+    try:
+        if "@" in text:
+            return Contact("email", email(text))
+        number = phone(text)
+    except InvalidRequest:
+        return None
+    return Contact("phone", number, calling_code(number))

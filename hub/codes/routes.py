@@ -164,12 +164,7 @@ class CodeRoutes:
         """`POST /api/register`: make an account with a code; where there is one, sign in to it as it is."""
         headers = await self._guard.spend(VERIFY, client_address(request))
         asked = await self._asked(request, Register)
-        if asked.phone is not None and asked.email is None:
-            contact = _phone(asked.phone, asked.country_code)
-        elif asked.email is not None and asked.phone is None:
-            contact = Contact("email", addresses.email(asked.email))
-        else:
-            raise InvalidRequest([FieldError("phone", "give either a phone or an email")])
+        contact = one_contact(asked.phone, asked.country_code, asked.email)
         name = None if asked.username is None else username(asked.username)
         password = None if asked.password is None else accepted(asked.password, (name, contact.address))
         return await self._enter(
@@ -241,16 +236,30 @@ class CodeRoutes:
         return self._marked(request, success(signed_in.reply(), headers=headers))
 
     def _asker(self, request: Request, anon_id: str | None = None) -> Asker:
-        secret = self._cookies.read(request, DEVICE, DEVICE_AGE)
-        ip = client_address(request)
-        device = hashlib.sha256(secret.encode()).hexdigest() if secret else None
-        return Asker(ip, network(ip), device, anon_id, _user_agent(request))
+        return asker(request, self._cookies, anon_id)
 
     def _marked(self, request: Request, response: Response) -> Response:
         """Give a device its cookie, so that the tries of others in its network are not counted as its own."""
         if self._cookies.read(request, DEVICE, DEVICE_AGE) is None:
             self._cookies.write(response, DEVICE, secrets.token_urlsafe(16), DEVICE_AGE)
         return response
+
+
+def asker(request: Request, cookies: Cookies, anon_id: str | None = None) -> Asker:
+    """Return who asks."""
+    secret = cookies.read(request, DEVICE, DEVICE_AGE)
+    ip = client_address(request)
+    device = hashlib.sha256(secret.encode()).hexdigest() if secret else None
+    return Asker(ip, network(ip), device, anon_id, _user_agent(request))
+
+
+def one_contact(phone: str | None, country_code: str | None, email: str | None) -> Contact:
+    """Return the one contact that a request names. Raises InvalidRequest for none, two or a broken one."""
+    if phone is not None and email is None:
+        return _phone(phone, country_code)
+    if email is not None and phone is None:
+        return Contact("email", addresses.email(email))
+    raise InvalidRequest([FieldError("phone", "give either a phone or an email")])
 
 
 def _phone(number: str, country_code: str | None) -> Contact:

@@ -30,10 +30,12 @@ _DAY: Final = timedelta(days=1)
 _SESSION: Final = timedelta(days=2)
 _EVENTS: Final = timedelta(days=30)
 _DEAD_LETTER: Final = timedelta(days=7)
+_PASSWORD_TRIES: Final = timedelta(days=180)  # and so long a device stays known that no longer signs in
 
 RULES: Final = (
     Rule("verification_codes", "remove_codes", "expires_at", _DAY),
     Rule("code_locks", "remove_locks", "locked_until", timedelta(hours=1)),
+    Rule("password_tries", "remove_password_tries", "updated_at", _PASSWORD_TRIES),
     *(
         Rule("login_sessions", "remove_attempts", "expires_at", _DAY, status)
         for status in ("pending", "scanned", "confirmed", "expired", "failed")

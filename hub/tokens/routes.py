@@ -49,9 +49,10 @@ class Rename(Body):
 
 
 class Reauth(Body):
-    """`POST /api/reauth`: the code that was sent to the account's number, or else address."""
+    """`POST /api/reauth`: the password, or a code that was sent to the account's number or address."""
 
-    code: Annotated[str, StringConstraints(pattern=r"^[0-9]{4,8}$")]
+    code: Annotated[str, StringConstraints(pattern=r"^[0-9]{4,8}$")] | None = None
+    password: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
     channel: Literal["phone", "email"] | None = None
 
 
@@ -61,6 +62,12 @@ class ProveByCode(Protocol):
     async def __call__(
         self, request: Request, claims: Claims, channel: Literal["phone", "email"] | None, code: str, /
     ) -> Prove: ...
+
+
+class ProveByPassword(Protocol):
+    """Checks the password of the caller's own account, and returns what is to be done with the proof."""
+
+    async def __call__(self, request: Request, claims: Claims, password: str, /) -> Prove: ...
 
 
 class TokenRoutes:
@@ -74,6 +81,7 @@ class TokenRoutes:
         guard: Guard,
         place: Place,
         prove_by_code: ProveByCode,
+        prove_by_password: ProveByPassword,
     ) -> None:
         self._sessions = sessions
         self._cookies = cookies
@@ -81,6 +89,7 @@ class TokenRoutes:
         self._guard = guard
         self._place = place
         self._prove_by_code = prove_by_code
+        self._prove_by_password = prove_by_password
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
@@ -139,7 +148,12 @@ class TokenRoutes:
         headers = await self._guard.spend(VERIFY, client_address(request))
         claims = await self._claims(request)
         asked = await body(request, Reauth)
-        prove = await self._prove_by_code(request, claims, asked.channel, asked.code)
+        if asked.code is not None and asked.password is None:
+            prove = await self._prove_by_code(request, claims, asked.channel, asked.code)
+        elif asked.password is not None and asked.code is None:
+            prove = await self._prove_by_password(request, claims, asked.password)
+        else:
+            raise InvalidRequest([FieldError("code", "give either a code or a password")])
         access_token, expires_in = await self._sessions.reauthenticate(claims, prove)
         reply = {"access_token": access_token, "token_type": "Bearer", "expires_in": expires_in}
         return success(reply | {"session_id": claims.sid}, headers=headers)

@@ -80,6 +80,15 @@ class Cookies:
         if secret != self.binding(connection):
             self.write(response, BINDING, secret, BINDING_AGE)
 
+    def device_or_new(self, connection: HTTPConnection) -> str:
+        """Return this device's secret, or a fresh one that `mark_device` is to give it."""
+        return self.read(connection, DEVICE, DEVICE_AGE) or secrets.token_urlsafe(16)
+
+    def mark_device(self, connection: HTTPConnection, response: Response, secret: str) -> None:
+        """Make sure the device carries *secret*."""
+        if secret != self.read(connection, DEVICE, DEVICE_AGE):
+            self.write(response, DEVICE, secret, DEVICE_AGE)
+
     def csrf_token(self, page: str) -> str:
         """Return the CSRF token of the page that *page* (a cookie's secret content) belongs to."""
         return _csrf(self._keys[-1], page)

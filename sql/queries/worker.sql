@@ -18,6 +18,14 @@ DELETE FROM code_locks WHERE (address, purpose, asker) IN (
     ORDER BY locked_until LIMIT :limit
 );
 
+-- name: remove_password_tries (mysql)
+DELETE FROM password_tries WHERE updated_at < :updated_at ORDER BY updated_at LIMIT :limit;
+
+-- name: remove_password_tries (sqlite)
+DELETE FROM password_tries WHERE (account, asker) IN (
+    SELECT account, asker FROM password_tries WHERE updated_at < :updated_at ORDER BY updated_at LIMIT :limit
+);
+
 -- name: remove_attempts (mysql)
 DELETE FROM login_sessions WHERE status = :status AND expires_at < :expires_at ORDER BY expires_at LIMIT :limit;
 

@@ -17,6 +17,9 @@ SEEDS = {
     "code_locks": (
         "INSERT INTO code_locks (address, purpose, asker, locked_until) VALUES (:key, 'login', 'a', :at)"
     ),
+    "password_tries": (
+        "INSERT INTO password_tries (account, asker, wait_until, updated_at) VALUES (:key, '', :at, :at)"
+    ),
     "login_sessions": (
         "INSERT INTO login_sessions (session_id, session_seed, qr_code, status, purpose, door, binding,"
         " expires_at, created_at, updated_at)"

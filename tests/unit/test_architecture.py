@@ -94,6 +94,7 @@ def test_no_cycle() -> None:
         ("phonenumbers", ("codes/addresses.py",)),
         ("email_validator", ("codes/addresses.py",)),
         ("argon2", ("accounts/passwords.py",)),
+        ("bcrypt", ("accounts/passwords.py",)),
         ("uvicorn", ("server.py",)),
         ("httpx2", ("wechat/client.py", "codes/senders/http.py")),
         ("aiosmtplib", ("codes/senders/smtp.py",)),

@@ -1,0 +1,1 @@
+"""Changes to an account that rest on a one-time code."""

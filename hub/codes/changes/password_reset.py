@@ -1,0 +1,44 @@
+"""A new password for who has forgotten the old one."""
+
+from hub.accounts.contacts import Contact, verify
+from hub.accounts.password_change import PasswordChange, names
+from hub.accounts.passwords import Passwords, accepted
+from hub.codes.rules import Asker
+from hub.codes.service import Codes
+from hub.errors import InvalidCode
+from hub.store.database import Connection, Store
+from hub.tokens.service import Ended
+
+
+class PasswordReset:
+    """The use case."""
+
+    def __init__(self, store: Store, codes: Codes, passwords: Passwords, change: PasswordChange) -> None:
+        self._store = store
+        self._codes = codes
+        self._passwords = passwords
+        self._change = change
+
+    async def reset(self, contact: Contact, code: str, new: str, asker: Asker) -> None:
+        """Set the password of the account of *contact*, and end all its sessions.
+
+        Until the code has proved right, nothing depends on whether there is an account; without one the code
+        is called wrong too. Raises InvalidRequest, InvalidCode or CodeLocked.
+        """
+        accepted(new, (contact.address,), "new_password")
+        proof = await self._codes.check(contact.channel, contact.address, "reset_password", code, asker)
+        query = f"passwords.by_{contact.channel}"
+        found = await self._store.one(query, **{contact.channel: contact.address})
+        password_hash = await self._passwords.hash(accepted(new, names(found), "new_password"))
+
+        async def work(tx: Connection) -> Ended:
+            await proof.use(tx)
+            user = await tx.one(query, **{contact.channel: contact.address})
+            if user is None:
+                raise InvalidCode("there is no such account")
+            now = self._store.now()
+            await verify(tx, user["id"], contact, now)
+            await tx.changed("passwords.set", id=user["id"], password_hash=password_hash, updated_at=now)
+            return await self._change.replaced(tx, user["id"], now)
+
+        await self._change.announce(await self._store.write(work))
