@@ -79,6 +79,10 @@ class HubProcess:
         """All that the process has written so far."""
         return self.log_file.read_text("utf-8", "replace")
 
+    def defects(self) -> list[str]:
+        """The lines of its log that tell of a mistake of its own."""
+        return [line for line in self.log().splitlines() if "defect" in line or "Exception in ASGI" in line]
+
     def terminate(self) -> None:
         """Send SIGTERM and do not wait."""
         if self._process is not None and self._process.poll() is None:
@@ -113,6 +117,7 @@ def hub_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProce
     process = HubProcess(tmp_path_factory.mktemp("hub"), ALLOWED_ORIGINS=ALLOWED_ORIGIN).start()
     yield process
     process.stop()
+    assert process.defects() == []
 
 
 @pytest.fixture
@@ -147,6 +152,7 @@ def hub_beside_servers(
     ).start()
     yield process
     process.stop()
+    assert process.defects() == []
 
 
 @pytest.fixture(params=["embedded", "servers"])
