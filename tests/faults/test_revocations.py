@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import NamedTuple
 
 import pytest
@@ -17,7 +18,7 @@ from hub.tokens.service import Sessions, TokenPair
 from tests.servers.proxy import Proxy, proxied
 from tests.servers.redis import RedisServer
 from tests.servers.waiting import until
-from tests.signing_in import make_sessions, make_user, sign_in
+from tests.signing_in import execute, make_sessions, make_user, sign_in
 
 QUICK = Timing(heartbeat=0.1, heartbeat_timeout=0.5, backoff=0.02, backoff_limit=0.1, answer_timeout=0.3)
 
@@ -198,6 +199,31 @@ async def test_a_lost_broadcast_is_made_up_for(store: Store, monkeypatch: pytest
     await until(refused)
     assert (await here.verify(running.access_token)).sid == running.session_id
     await here.stop()
+
+
+async def test_a_late_commit_is_found(
+    store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A revocation whose transaction took half a minute is older than the last reading, and still found."""
+    monkeypatch.setattr("hub.tokens.revocations._SWEEP", 0.02)
+    sessions = make_sessions(store, MemoryBroker())
+    await sessions.start()
+    pair = await sign_in(store, sessions, await make_user(store))
+    await execute(
+        database_url,
+        "UPDATE user_sessions SET is_active = 0, revoked_at = :revoked_at",
+        revoked_at=store.now() - timedelta(seconds=30),
+    )
+
+    async def refused() -> bool:
+        try:
+            await sessions.verify(pair.access_token)
+        except Unauthorized:
+            return True
+        return False
+
+    await until(refused)
+    await sessions.stop()
 
 
 async def test_an_overfull_memory_asks_the_database(store: Store) -> None:
