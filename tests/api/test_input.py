@@ -43,12 +43,22 @@ CONFIRM = Endpoint(f"{AT}/confirm", {"session_id": UNKNOWN_SESSION, "action": "c
 TOKEN = Endpoint(f"{AT}/token", {"session_id": UNKNOWN_SESSION})
 REFRESH = Endpoint("/api/token/refresh", {"refresh_token": "hubr_unknown"})
 LOGOUT = Endpoint("/api/logout", {"device_id": "unknown"}, bearer=True)
-ENDPOINTS = [QR_CODE, SCAN, CONFIRM, TOKEN, REFRESH, LOGOUT]
+SEND_CODE = Endpoint("/api/send-code", {"phone": "13800138000"})
+LOGIN = Endpoint("/api/login", {"phone": "13800138000", "code": "000000"})
+SEND_EMAIL_CODE = Endpoint("/api/send-verification-code", {"email": "li@example.com"})
+EMAIL_LOGIN = Endpoint("/api/login/email", {"email": "li@example.com", "code": "000000"})
+REGISTER = Endpoint("/api/register", {"email": "li@example.com", "code": "000000"})
+VERIFY_EMAIL = Endpoint("/api/verify-email-code", {"email": "li@example.com", "code": "000000"})
+CODES = [SEND_CODE, LOGIN, SEND_EMAIL_CODE, EMAIL_LOGIN, REGISTER, VERIFY_EMAIL]
+ENDPOINTS = [QR_CODE, SCAN, CONFIRM, TOKEN, REFRESH, LOGOUT, *CODES]
 each_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 
 MISSING = object()
 NO_TEXT = [1, 1.5, True, [], {}, ["x"]]
 SESSION_IDS = [*NO_TEXT, MISSING, None, "", "s" * 42, "s" * 44, "s" * 42 + "\n", "s" * 42 + "é", " " * 43]
+NUMBERS = [*NO_TEXT, MISSING, None, "", "x", "10086", "1" * 41, "13800138000\0", "01012345678"]
+EMAILS = [*NO_TEXT, MISSING, None, "", "li", "li@", "x" * 65 + "@example.com", "x" * 255, "li\0@example.com"]
+ONE_TIME_CODES = [*NO_TEXT, MISSING, None, "", "123", "12345a", "１２３４５６", "123456789", "123456\n"]
 FIELDS: list[tuple[Endpoint, str, list[object]]] = [
     (QR_CODE, "redirect_uri", [*NO_TEXT, "", "/relative", "https://shop.example/" + "x" * 2000]),
     (QR_CODE, "state", [*NO_TEXT, "x" * 513, "a\0b", "a\r\nSet-Cookie: x=1", "\x7f"]),
@@ -67,6 +77,16 @@ FIELDS: list[tuple[Endpoint, str, list[object]]] = [
     (TOKEN, "token_delivery", [*NO_TEXT, "", None, "pigeon"]),
     (REFRESH, "refresh_token", [*NO_TEXT, "", "x" * 513]),
     (LOGOUT, "device_id", [*NO_TEXT, "", "x" * 129, "a\0"]),
+    *((endpoint, "phone", NUMBERS) for endpoint in (SEND_CODE, LOGIN)),
+    *((endpoint, "email", EMAILS) for endpoint in (SEND_EMAIL_CODE, EMAIL_LOGIN, VERIFY_EMAIL)),
+    *((endpoint, "code", ONE_TIME_CODES) for endpoint in (LOGIN, EMAIL_LOGIN, REGISTER, VERIFY_EMAIL)),
+    *((endpoint, "anon_id", [*NO_TEXT, "", "x" * 65, "a\0"]) for endpoint in (SEND_EMAIL_CODE, VERIFY_EMAIL)),
+    *((endpoint, "device_id", [*NO_TEXT, "x" * 129, "a\0"]) for endpoint in (LOGIN, EMAIL_LOGIN, REGISTER)),
+    (SEND_CODE, "country_code", [*NO_TEXT, "", "+", "CN", "+999", "1" * 9]),
+    (SEND_CODE, "purpose", [*NO_TEXT, "", None, "verify", "Login"]),
+    (SEND_EMAIL_CODE, "purpose", [*NO_TEXT, "", None, "steal"]),
+    (REGISTER, "username", [*NO_TEXT, "", "1li", "li@example", "x" * 65, "x" * 129]),
+    (REGISTER, "password", [*NO_TEXT, "", "short 7", "x" * 129, "password"]),
 ]
 
 UNREADABLE = {
@@ -98,6 +118,7 @@ METHODS = {
     f"{AT}/events/{UNKNOWN_SESSION}": {"GET", "HEAD"},
     f"{AT}/qr-code/{UNKNOWN_CODE}.svg": {"GET", "HEAD"},
     f"{AT}/qr-code/{UNKNOWN_CODE}.png": {"GET", "HEAD"},
+    "/api/check-email-verification": {"GET", "HEAD"},
     "/oauth/token": {"POST"},
     **{endpoint.path: {"POST"} for endpoint in ENDPOINTS},
 }
