@@ -9,6 +9,7 @@ from typing import NamedTuple
 from hub.accounts.identities import Identity
 from hub.audit.log import LoginLog
 from hub.limits.memory import MemoryLimiter
+from hub.limits.rules import Limiter
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts, NewAttempt
 from hub.qr.identifiers import Identifiers, s256
@@ -54,11 +55,13 @@ class Desk:
     A person is known by an openid.
     """
 
-    def __init__(self, store: Store, broker: Broker, *, burn: bool = True) -> None:
+    def __init__(
+        self, store: Store, broker: Broker, *, burn: bool = True, limiter: Limiter | None = None
+    ) -> None:
         self.store = store
         self.broker = broker
         self.attempts = Attempts(store, broker, Identifiers(KEYS), LIVES)
-        self.phone = Phone(self.attempts, LoginLog(), MemoryLimiter(), burn=burn)
+        self.phone = Phone(self.attempts, LoginLog(), limiter or MemoryLimiter(), burn=burn)
         self.redemption = Redemption(self.attempts, make_sessions(store, broker), LoginLog())
         self._addresses = (f"10.0.{number // 256}.{number % 256}" for number in itertools.count())
 
