@@ -1,6 +1,7 @@
 """The worker's sending: takes what is due from the outbox and hands it to the providers of its kind."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
@@ -10,7 +11,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from hub.codes.messages import Kind, Message, masked
-from hub.codes.outbox import LEASE, Claim, Outbox
+from hub.codes.outbox import Claim, Outbox
 from hub.codes.senders.console import CONSOLE
 from hub.codes.senders.port import Misconfigured, Permanent, Sender, Temporary
 from hub.errors import StoreUnavailable
@@ -27,7 +28,7 @@ TRY_SECONDS = Histogram("hub_sender_try_seconds", "Time a try took, successful o
 MAX_TRIES: Final = 15
 SLOTS: Final = 8  # messages of one kind that one process sends at once
 _POLL: Final = 1.0  # seconds between two looks at the queue
-_TRY_LIMIT: Final = LEASE - 15.0  # over all providers; the rest of the lease is for the mark
+_MARK_TIME: Final = 15.0  # seconds at the end of a lease that are kept for the mark
 _GRACE: Final = 12.0  # seconds for what is being sent when the process is told to go
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 300.0
 _PATIENCE: Final = 3  # failures in a row after which a provider comes last ...
@@ -110,6 +111,9 @@ class Dispatcher:
         if message.expires_at <= self._store.now():
             await self._bury(claim, "expired")
             return
+        if claim.attempts > MAX_TRIES:  # whoever tried before did not live to say what came of it
+            await self._bury(claim, "tries")
+            return
         try:
             provider = await self._send(claim, message)
         except Permanent as error:
@@ -122,22 +126,20 @@ class Dispatcher:
                 await self._outbox.postpone(claim, seconds, error.code)
         else:
             SENT.labels(claim.kind, provider).inc()
-            await self._insist(lambda: self._outbox.sent(claim, provider, keep=provider == CONSOLE))
+            await self._insist(claim, lambda: self._outbox.sent(claim, provider, keep=provider == CONSOLE))
 
     async def _send(self, claim: Claim, message: Message) -> str:
         """Return who took it. Raises Permanent, or the last provider's Temporary."""
         failure = Temporary("no time")
-        deadline = asyncio.get_running_loop().time() + _TRY_LIMIT
-        for sender in self._order(claim.kind):
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await self._try(sender, message, claim.reference)
-            except TimeoutError:
-                break
-            except Temporary as error:
-                failure = error
-            else:
-                return sender.name
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(claim.over - monotonic() - _MARK_TIME):
+                for sender in self._order(claim.kind):
+                    try:
+                        await self._try(sender, message, claim.reference)
+                    except Temporary as error:
+                        failure = error
+                    else:
+                        return sender.name
         raise failure
 
     async def _try(self, sender: Sender, message: Message, reference: str) -> None:
@@ -174,18 +176,17 @@ class Dispatcher:
         return sorted(self._senders[kind], key=lambda sender: self._standing[sender.name].resting(now))
 
     async def _bury(self, claim: Claim, reason: str, code: str = "") -> None:
+        await self._outbox.bury(claim, f"{reason} {code}".strip())
         DEAD.labels(claim.kind, reason).inc()
         log.error("message_dead", id=claim.id, kind=claim.kind, reason=reason, code=code[:64])
-        await self._outbox.bury(claim, f"{reason} {code}".strip())
 
-    async def _insist(self, mark: Callable[[], Awaitable[None]]) -> None:
+    async def _insist(self, claim: Claim, mark: Callable[[], Awaitable[None]]) -> None:
         """Mark, again and again while the database is away: unmarked it would be sent once more."""
-        until = monotonic() + LEASE - _TRY_LIMIT
         while True:
             try:
                 await mark()
             except StoreUnavailable as error:
-                if monotonic() > until:
+                if monotonic() > claim.over:
                     raise
                 log.warning("mark_delayed", reason=error.reason)
                 await asyncio.sleep(0.5)

@@ -43,13 +43,14 @@ _SHOWN_MOST = 1000
 
 
 class Claim(NamedTuple):
-    """A message that this process may send, until its lease is over; *attempts* counts this try."""
+    """A message that this process may send until *over*, by `time.monotonic`; *attempts* counts this try."""
 
     id: int
     kind: Kind
     reference: str
     sealed: str
     attempts: int
+    over: float
 
 
 class Outbox:
@@ -94,6 +95,7 @@ class Outbox:
 
     async def claim(self, row: Row) -> Claim | None:
         """Take a message of `due` for LEASE seconds; None if another worker was first."""
+        over = monotonic() + LEASE
         changed = await self._store.changed(
             "outbox.claim",
             id=row["id"],
@@ -102,7 +104,7 @@ class Outbox:
         )
         if not changed:
             return None
-        return Claim(row["id"], row["kind"], row["reference"], row["payload"], row["attempts"] + 1)
+        return Claim(row["id"], row["kind"], row["reference"], row["payload"], row["attempts"] + 1, over)
 
     def open(self, claim: Claim) -> Message:
         """Return the claimed message. Raises Unsealable."""

@@ -173,6 +173,15 @@ async def test_too_many_tries_are_a_dead_letter(desk: Desk) -> None:
     assert (row["attempts"], row["error"]) == (MAX_TRIES, "tries InternalError.Timeout")
 
 
+async def test_a_message_that_kills_its_workers_is_a_dead_letter(desk: Desk) -> None:
+    """Tries that nobody lived to mark count too."""
+    await desk.queue()
+    await execute(desk.url, "UPDATE outbox SET attempts = :attempts", attempts=MAX_TRIES)
+    await desk.send()
+    assert (await desk.becomes(dead_at=True))["error"] == "tries"
+    assert not desk.first.calls
+
+
 async def test_an_expired_message_is_dropped(desk: Desk) -> None:
     """A code that is no longer live is sent to nobody."""
     await desk.queue(code_for(desk.store, life=-1))
