@@ -3,11 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import jwt
 import pytest
+from mmdb_writer import MMDBWriter
+from netaddr import IPSet
 
 from tests.code_client import Person, new_email, new_number
 from tests.people import DESKTOP, Browser, Phone, sign_in
@@ -256,3 +259,24 @@ async def test_unreadable_reauthentication(
     """It is refused as such."""
     headers = bearer(await sign_in(hub_on_sqlite.url))
     refused(await embedded.post("/api/reauth", json=body, headers=headers), 422, "invalid-request")
+
+
+async def test_place_is_told_in_the_callers_language(tmp_path: Path) -> None:
+    """The city of each session's address, and none where it is not known."""
+    writer = MMDBWriter(ip_version=6, ipv4_compatible=True)
+    city = {"city": {"geoname_id": 1808926, "names": {"en": "Hangzhou", "zh-CN": "杭州"}}}
+    writer.insert_network(IPSet(["203.0.113.0/24"]), city)
+    writer.to_db_file(str(tmp_path / "cities.mmdb"))
+    hub = HubProcess(tmp_path, GEOIP_DB=str(tmp_path / "cities.mmdb"), TRUSTED_PROXIES="127.0.0.1").start()
+    try:
+        async with Person(hub.url, **{"x-forwarded-for": "203.0.113.7"}) as person:
+            number = new_number()
+            first = await person.sign_in(number)
+            person.http.headers["x-forwarded-for"] = "198.51.100.7"
+            headers = bearer(await person.sign_in(number))
+            assert [each["location"] for each in await listed(person.http, headers)] == [None, "Hangzhou"]
+            headers["accept-language"] = "zh-CN"
+            assert [each["location"] for each in await listed(person.http, headers)] == [None, "杭州"]
+            assert (await listed(person.http, headers))[1]["id"] == first["session_id"]
+    finally:
+        hub.stop()
