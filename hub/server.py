@@ -12,13 +12,80 @@ from typing import Any
 
 import uvicorn
 from sse_starlette.sse import AppStatus
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 PING_INTERVAL = 20.0  # seconds, ± 10 %
+HEAD_LIMIT = 64 * 1024  # bytes of a request line with its headers
+HEAD_TIME = 15.0  # seconds a client may take for them
+REFUSED_TIME = 1.0  # seconds the rest of a refused one is read, and thrown away
 DRAIN_TIME = 5.0  # seconds over which the sockets are told to go
 SHUTDOWN_TIME = 10  # seconds that requests in flight get after that
 # Nearly all garbage goes by its reference count; collecting every 700 allocations took a tenth of the time.
 COLLECTION = (10_000, 20, 50)
+
+_HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+)
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with limits on a request's head, which it would wait for and keep without end."""
+
+    _head = 0  # bytes of an unfinished head, but for the piece in which it began
+    _begun = False  # in the piece at hand
+    _late: asyncio.TimerHandle | None = None  # there is one while a head is awaited
+    _refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Await the first request."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Await nothing more."""
+        self._have_head()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """Await the rest of a request's head."""
+        super().on_message_begin()
+        self._have_head()
+        self._await_head()
+        self._begun = True
+
+    def on_headers_complete(self) -> None:
+        """Serve the request."""
+        self._have_head()
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come; a head that is too large already is refused (RFC 6585 section 5)."""
+        if self._refused:
+            return
+        self._begun = False
+        super().data_received(data)
+        if self._late is not None and not self._begun:
+            self._head += len(data)
+            if self._head > HEAD_LIMIT and not self.transport.is_closing():
+                self._refuse()
+
+    def _await_head(self) -> None:
+        self._head = 0
+        self._late = self.loop.call_later(HEAD_TIME, self.transport.close)
+
+    def _have_head(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _refuse(self) -> None:
+        # Closing with something unread would reset the connection, and the answer would be lost with it.
+        self._refused = True
+        self.transport.write(_HEAD_TOO_LARGE)
+        self.transport.write_eof()
+        self._have_head()
+        self._late = self.loop.call_later(REFUSED_TIME, self.transport.close)
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
@@ -27,6 +94,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.ping_interval = PING_INTERVAL * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+
+    async def send(self, message: Any) -> None:
+        """Send one event; a refusal that is complete counts as an answer, which uvicorn forgets to note."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True
 
 
 class Server(uvicorn.Server):
@@ -88,7 +161,7 @@ def config(app: Any, *, host: str, port: int, proxies: list[str]) -> uvicorn.Con
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         ws=SocketProtocol,
         ws_max_size=4096,
         ws_per_message_deflate=False,

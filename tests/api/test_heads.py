@@ -1,0 +1,97 @@
+"""The head of a request: how large it may be, and how long it may take."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+from starlette.responses import PlainTextResponse
+
+from hub import server
+from tests.servers.hub import HubProcess
+from tests.servers.waiting import until
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: hub\r\n"
+
+
+async def answers(port: int, sent: bytes) -> bytes:
+    """Send bytes on a new connection, and return all that comes until the server closes it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(sent)
+        async with asyncio.timeout(20):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"X: " + b"a" * 400_000,
+        b"".join(b"X-%d: a\r\n" % number for number in range(40_000)),
+    ],
+    ids=["one field", "many fields"],
+)
+async def test_a_large_head_is_refused(hub_on_sqlite: HubProcess, fields: bytes) -> None:
+    """431 while it is still coming, and the connection ends: nobody fills the memory with headers."""
+    answer = await answers(hub_on_sqlite.port, GET + fields)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_a_large_request_line_is_refused(hub_on_sqlite: HubProcess) -> None:
+    """It is part of the head."""
+    answer = await answers(hub_on_sqlite.port, b"GET /" + b"a" * 400_000)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_heads_of_a_usual_size_are_read(hub_on_sqlite: HubProcess) -> None:
+    """One after the other on one connection; the limit is for each, not for all of them."""
+    request = GET + b"X: " + b"a" * 30_000 + b"\r\n"
+    sent = (request + b"\r\n") * 5 + request + b"Connection: close\r\n\r\n"
+    answer = await answers(hub_on_sqlite.port, sent)
+    assert answer.count(b"HTTP/1.1 200 OK") == 6
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[int]:
+    """Serve a page by the hub's own server settings, and yield the port."""
+    settings = server.config(PlainTextResponse("served"), host="127.0.0.1", port=0, proxies=[])
+    settings.lifespan = "off"
+    running = uvicorn.Server(settings)
+    task = asyncio.create_task(running.serve())
+
+    async def started() -> bool:
+        return running.started
+
+    await until(started)
+    try:
+        yield running.servers[0].sockets[0].getsockname()[1]
+    finally:
+        running.should_exit = True
+        await task
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET", GET, GET + b"\r\n" + GET], ids=["nothing", "word", "line", "second"]
+)
+async def test_a_head_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    """A connection that never asks for anything does not stay; what was asked before is answered."""
+    monkeypatch.setattr(server, "HEAD_TIME", 0.2)
+    async with serving() as port:
+        answer = await answers(port, sent)
+    assert answer.count(b"served") == sent.count(b"\r\n\r\n")
+
+
+async def test_a_head_in_time_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is for the head alone: it ends no answer and no connection that is kept alive."""
+    monkeypatch.setattr(server, "HEAD_TIME", 0.2)
+    async with serving() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(3):
+            writer.write(GET + b"\r\n")
+            async with asyncio.timeout(20):
+                await reader.readuntil(b"served")
+            await asyncio.sleep(0.15)
+        writer.close()
