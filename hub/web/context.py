@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.errors import InternalError
+from hub.errors import InternalError, NotFound
 from hub.web.answers import refusal
 from hub.web.language import language
 from hub.web.parsing import client_address
@@ -73,6 +73,10 @@ class RequestContext:
                 given = {name for name, _ in own}
                 ours = (header for header in self._headers if header[0] not in given)
                 message["headers"] = [*own, (b"x-request-id", request_id.encode()), *ours]
+            elif message["type"] == "websocket.close" and status == 0:
+                # Nobody has accepted: this is how the router says that there is no such socket.
+                await refusal(NotFound(), language(HTTPConnection(scope)))(scope, receive, sender)
+                return
             elif message["type"] == "websocket.accept":
                 status = 101
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]

@@ -177,6 +177,18 @@ async def test_an_unknown_attempt_is_refused_at_the_handshake(hub: HubProcess) -
             assert json.loads(response.body)["type"] == "/problems/attempt-not-found"
 
 
+@pytest.mark.parametrize("path", ["/nowhere", "/healthz", "/api/auth/wechat/ws/"])
+async def test_a_socket_where_there_is_none(hub_on_sqlite: HubProcess, path: str) -> None:
+    """404 with a problem body, like any other address."""
+    with pytest.raises(InvalidStatus) as denied:
+        async with connect(f"{hub_on_sqlite.url.replace('http', 'ws', 1)}{path}"):
+            pass
+    response = denied.value.response
+    assert response.status_code == 404
+    assert response.headers["x-request-id"]
+    assert json.loads(response.body)["type"] == "/problems/not-found"
+
+
 async def test_the_subprotocol_is_offered_not_demanded(browser: Browser) -> None:
     """`login.v1` is chosen where it is offered; a client without it is served as well, uncompressed."""
     address = f"{browser.url.replace('http', 'ws', 1)}{AT}/ws/{browser.session_id}"

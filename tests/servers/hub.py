@@ -81,7 +81,8 @@ class HubProcess:
 
     def defects(self) -> list[str]:
         """The lines of its log that tell of a mistake of its own."""
-        return [line for line in self.log().splitlines() if "defect" in line or "Exception in ASGI" in line]
+        marks = ("defect", "Exception in ASGI", "ASGI callable")
+        return [line for line in self.log().splitlines() if any(mark in line for mark in marks)]
 
     def terminate(self) -> None:
         """Send SIGTERM and do not wait."""
