@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount
 
+from hub.accounts.bindings import Bindings
 from hub.accounts.password_change import PasswordChange
 from hub.accounts.password_check import PasswordCheck
 from hub.accounts.password_sign_in import PasswordSignIn
@@ -25,6 +26,7 @@ from hub.audit.log import LoginLog
 from hub.audit.places import Places
 from hub.background import create_background
 from hub.codes import addresses
+from hub.codes.changes.contact_binding import ContactBinding
 from hub.codes.changes.password_reset import PasswordReset
 from hub.codes.changes.routes import ChangeRoutes
 from hub.codes.console import ConsoleMessages
@@ -160,16 +162,26 @@ def create_app(settings: Settings) -> Starlette:
     tries = Tries(store, limited=limited)
     check = PasswordCheck(store, passwords, tries)
     change = PasswordChange(store, passwords, check, tries, sessions, events)
+    bindings = Bindings(store, sessions, events)
     accounts = AccountRoutes(
         sessions,
         profiles,
         PasswordSignIn(store, check, sessions, profiles, login_log, addresses.contact),
         change,
+        bindings,
         guard,
         cookies,
         origins,
     )
-    changes = ChangeRoutes(PasswordReset(store, codes, passwords, change), guard, cookies, origins)
+    changes = ChangeRoutes(
+        PasswordReset(store, codes, passwords, change),
+        ContactBinding(store, codes, bindings),
+        sessions,
+        profiles,
+        guard,
+        cookies,
+        origins,
+    )
 
     wechat = WeChatClient(*settings.wechat_urls)
     consent = None

@@ -9,7 +9,7 @@
     ├─ NotFound 404              └ AttemptNotFound
     ├─ MethodNotAllowed 405
     ├─ Conflict 409              └ AlreadyClaimed, AlreadyRedeemed, AlreadyBound, NotConfirmed, WrongState,
-    │                              UsernameTaken
+    │                              UsernameTaken, LastSignInMethod
     ├─ Gone 410                  └ AttemptExpired, AttemptFailed
     ├─ RateLimited 429           └ TooManySockets, CodeLocked, PasswordLocked
     ├─ InternalError 500
@@ -207,6 +207,12 @@ class UsernameTaken(Conflict):
     """Another account has this username."""
 
     slug = "username-taken"
+
+
+class LastSignInMethod(Conflict):
+    """Without this binding nobody could sign in to the account any more."""
+
+    slug = "last-sign-in-method"
 
 
 class Gone(HubError):

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from hub.accounts.bindings import Bindings
 from hub.accounts.password_change import PasswordChange
 from hub.accounts.password_sign_in import PasswordSignIn
 from hub.accounts.profile import Profiles
@@ -51,6 +52,7 @@ class AccountRoutes:
         profiles: Profiles,
         sign_in: PasswordSignIn,
         change: PasswordChange,
+        bindings: Bindings,
         guard: Guard,
         cookies: Cookies,
         origins: Origins,
@@ -59,6 +61,7 @@ class AccountRoutes:
         self._profiles = profiles
         self._sign_in = sign_in
         self._change = change
+        self._bindings = bindings
         self._guard = guard
         self._cookies = cookies
         self._origins = origins
@@ -69,6 +72,7 @@ class AccountRoutes:
             Route("/api/login/password", self.login, methods=["POST"]),
             Route("/api/password/change", self.change_password, methods=["POST"]),
             Route("/api/user/profile", self.profile, methods=["GET"]),
+            Route("/api/user/unbind-wechat", self.unbind_wechat, methods=["POST"]),
         ]
 
     async def login(self, request: Request) -> Response:
@@ -100,6 +104,13 @@ class AccountRoutes:
         """`GET /api/user/profile`: the caller's own profile."""
         claims = await self._sessions.verify(bearer(request))
         return success(await self._profiles.read(claims.user_id))
+
+    async def unbind_wechat(self, request: Request) -> Response:
+        """`POST /api/user/unbind-wechat`: part from WeChat; the account's other sessions end."""
+        headers = await self._guard.spend(VERIFY, client_address(request))
+        claims = await self._sessions.verify(bearer(request))
+        await self._bindings.unbind_wechat(claims)
+        return success(await self._profiles.read(claims.user_id), headers=headers)
 
     async def prove(self, request: Request, claims: Claims, password: str) -> Prove:
         """Check a password for `POST /api/reauth`. Raises as `PasswordChange.prove`."""

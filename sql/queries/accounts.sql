@@ -92,3 +92,38 @@ UPDATE users
 SET email_verified = 1, password_hash = NULL, updated_at = :updated_at,
     status = CASE WHEN status = 'pending' THEN 'active' ELSE status END
 WHERE id = :id AND email = :email AND email_verified = 0;
+
+-- name: locked (mysql)
+-- First in a transaction that changes what an account is bound to.
+SELECT id, phone, email, username, password_hash IS NOT NULL AS has_password FROM users WHERE id = :id FOR UPDATE;
+
+-- name: locked (sqlite)
+SELECT id, phone, email, username, password_hash IS NOT NULL AS has_password FROM users WHERE id = :id;
+
+-- name: set_phone
+UPDATE users SET phone = :phone, country_code = :country_code, is_phone_verified = 1, updated_at = :updated_at
+WHERE id = :id;
+
+-- name: set_email
+UPDATE users SET email = :email, email_verified = 1, updated_at = :updated_at WHERE id = :id;
+
+-- name: wechat_of_user
+SELECT id FROM wechat_users WHERE uid = :uid ORDER BY id;
+
+-- name: unbind_wechat
+-- WeChat's tokens go with the binding.
+UPDATE wechat_users
+SET uid = NULL, bind_at = NULL, session_key = NULL, access_token = NULL, refresh_token = NULL, expires_at = NULL,
+    updated_at = :updated_at
+WHERE uid = :uid;
+
+-- name: set_login_type (mysql)
+INSERT INTO user_login_types (user_id, login_type, wechat_user_id, created_at, updated_at)
+VALUES (:user_id, :login_type, :wechat_user_id, :updated_at, :updated_at)
+ON DUPLICATE KEY UPDATE login_type = :login_type, wechat_user_id = :wechat_user_id, updated_at = :updated_at;
+
+-- name: set_login_type (sqlite)
+INSERT INTO user_login_types (user_id, login_type, wechat_user_id, created_at, updated_at)
+VALUES (:user_id, :login_type, :wechat_user_id, :updated_at, :updated_at)
+ON CONFLICT (user_id) DO UPDATE
+SET login_type = :login_type, wechat_user_id = :wechat_user_id, updated_at = :updated_at;
