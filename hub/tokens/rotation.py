@@ -22,11 +22,11 @@ session. A presenter is the network (/24, /64) and user agent a request comes fr
 
 import base64
 import hashlib
-import ipaddress
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import NamedTuple
 
+from hub.limits.networks import network
 from hub.tokens.keys import RefreshKeys
 
 PREFIX = "hubr_"
@@ -92,14 +92,7 @@ def parse(token: str) -> RefreshToken | None:
 
 def presenter(ip: str, user_agent: str, salt: str) -> str:
     """Return 64 characters that stand for network and user agent, salted: no row tells the network."""
-    try:
-        address = ipaddress.ip_address(ip)
-    except ValueError:
-        network = ip
-    else:
-        bits = 24 if address.version == 4 else 64
-        network = str(ipaddress.ip_network((address, bits), strict=False))
-    return hashlib.sha256("\0".join((salt, network, user_agent)).encode()).hexdigest()
+    return hashlib.sha256("\0".join((salt, network(ip), user_agent)).encode()).hexdigest()
 
 
 def decide(keys: RefreshKeys, presented: RefreshToken, lineage: Lineage, by: str, now: datetime) -> Verdict:
