@@ -1,4 +1,4 @@
-"""The errors of the token endpoint, as RFC 6749 section 5.2 words them.
+"""The errors of the OAuth endpoints, as RFC 6749 section 5.2 words them.
 
     OAuthError
     ├─ MalformedRequest      400 invalid_request
@@ -6,7 +6,7 @@
     ├─ InvalidGrant          400 invalid_grant
     └─ UnsupportedGrantType  400 unsupported_grant_type
 
-They are answered by `/oauth/token` only; everything under `/api` answers the tree of `hub.errors`.
+They are answered under `/oauth` only; everything under `/api` answers the tree of `hub.errors`.
 """
 
 from typing import ClassVar
