@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount
 
 from hub.accounts.bindings import Bindings
+from hub.accounts.deletion import Deletion
 from hub.accounts.password_change import PasswordChange
 from hub.accounts.password_check import PasswordCheck
 from hub.accounts.password_sign_in import PasswordSignIn
@@ -169,6 +170,7 @@ def create_app(settings: Settings) -> Starlette:
         PasswordSignIn(store, check, sessions, profiles, login_log, addresses.contact),
         change,
         bindings,
+        Deletion(store, sessions),
         guard,
         cookies,
         origins,

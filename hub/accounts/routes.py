@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from hub.accounts.bindings import Bindings
+from hub.accounts.deletion import Deletion
 from hub.accounts.password_change import PasswordChange
 from hub.accounts.password_sign_in import PasswordSignIn
 from hub.accounts.profile import Profiles
@@ -18,7 +19,7 @@ from hub.limits.networks import network
 from hub.tokens.claims import Claims
 from hub.tokens.service import Device, Prove, Sessions
 from hub.web.answers import success
-from hub.web.cookies import Cookies
+from hub.web.cookies import REFRESH, Cookies
 from hub.web.origins import Origins
 from hub.web.parsing import Body, Printable, bearer, body, client_address
 
@@ -53,6 +54,7 @@ class AccountRoutes:
         sign_in: PasswordSignIn,
         change: PasswordChange,
         bindings: Bindings,
+        deletion: Deletion,
         guard: Guard,
         cookies: Cookies,
         origins: Origins,
@@ -62,6 +64,7 @@ class AccountRoutes:
         self._sign_in = sign_in
         self._change = change
         self._bindings = bindings
+        self._deletion = deletion
         self._guard = guard
         self._cookies = cookies
         self._origins = origins
@@ -72,6 +75,7 @@ class AccountRoutes:
             Route("/api/login/password", self.login, methods=["POST"]),
             Route("/api/password/change", self.change_password, methods=["POST"]),
             Route("/api/user/profile", self.profile, methods=["GET"]),
+            Route("/api/user", self.delete, methods=["DELETE"]),
             Route("/api/user/unbind-wechat", self.unbind_wechat, methods=["POST"]),
         ]
 
@@ -111,6 +115,16 @@ class AccountRoutes:
         claims = await self._sessions.verify(bearer(request))
         await self._bindings.unbind_wechat(claims)
         return success(await self._profiles.read(claims.user_id), headers=headers)
+
+    async def delete(self, request: Request) -> Response:
+        """`DELETE /api/user`: delete the caller's own account."""
+        headers = await self._guard.spend(VERIFY, client_address(request))
+        claims = await self._sessions.verify(bearer(request))
+        await self._deletion.delete(claims)
+        response = success(None, headers=headers)
+        if self._cookies.name(REFRESH) in request.cookies:
+            self._cookies.clear(response, REFRESH)
+        return response
 
     async def prove(self, request: Request, claims: Claims, password: str) -> Prove:
         """Check a password for `POST /api/reauth`. Raises as `PasswordChange.prove`."""

@@ -127,3 +127,9 @@ INSERT INTO user_login_types (user_id, login_type, wechat_user_id, created_at, u
 VALUES (:user_id, :login_type, :wechat_user_id, :updated_at, :updated_at)
 ON CONFLICT (user_id) DO UPDATE
 SET login_type = :login_type, wechat_user_id = :wechat_user_id, updated_at = :updated_at;
+
+-- name: delete_wechat
+DELETE FROM wechat_users WHERE uid = :uid;
+
+-- name: delete
+DELETE FROM users WHERE id = :id;
