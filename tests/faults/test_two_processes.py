@@ -103,7 +103,7 @@ async def test_redis_is_flushed(pair: Pair, own_redis: RedisServer) -> None:
 
 
 async def test_the_browsers_process_is_killed(pair: Pair) -> None:
-    """The browser comes back to the other process with the last seq it knows, and gets what it missed."""
+    """The browser comes back to the other process with its last seq, and gets what it missed."""
     async with Browser(pair.first.url) as browser, Phone(pair.second.url) as phone:
         await browser.begin()
         async with browser.socket() as socket:
@@ -122,7 +122,7 @@ async def test_the_browsers_process_is_killed(pair: Pair) -> None:
 
 
 async def test_drain(pair: Pair) -> None:
-    """On SIGTERM every socket is sent away with 1012 and a hint, spread out, and the process ends by itself."""
+    """On SIGTERM every socket is sent away with 1012 and a hint, spread out, and the process ends."""
     loop = asyncio.get_running_loop()
     browsers = [Browser(pair.first.url) for _ in range(60)]
 
