@@ -19,12 +19,15 @@ from hub.accounts.password_change import PasswordChange
 from hub.accounts.password_check import PasswordCheck
 from hub.accounts.password_sign_in import PasswordSignIn
 from hub.accounts.passwords import Passwords
-from hub.accounts.profile import Profiles
+from hub.accounts.profile import OWN, Profiles
+from hub.accounts.profile_schema import ProfileSchema
 from hub.accounts.routes import AccountRoutes
 from hub.accounts.tries import Tries
 from hub.assets import folder
+from hub.audit.history import LoginHistory
 from hub.audit.log import LoginLog
 from hub.audit.places import Places
+from hub.audit.routes import AuditRoutes
 from hub.background import create_background
 from hub.codes import addresses
 from hub.codes.changes.contact_binding import ContactBinding
@@ -139,7 +142,7 @@ def create_app(settings: Settings) -> Starlette:
 
     data_keys = DataKeys(settings.secrets("data_keys"))
     background = create_background(settings, store, data_keys)
-    profiles = Profiles(store)
+    profiles = Profiles(store, ProfileSchema.load(settings.profile_schema, OWN))
     passwords = Passwords()
     codes = Codes(
         store,
@@ -247,6 +250,7 @@ def create_app(settings: Settings) -> Starlette:
         *code_routes.routes(),
         *changes.routes(),
         *accounts.routes(),
+        *AuditRoutes(LoginHistory(store), sessions.verify, places.name).routes(),
         *OpsRoutes(store, broker, background.outbox).routes(),
         Mount("/static", Assets(directory=folder("static"))),
     ]
