@@ -114,6 +114,7 @@ class QrRoutes:
         self._doors = doors
         self._redirect_uris = redirect_uris
         self._polls: set[asyncio.Timeout] = set()
+        self._released = False
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
@@ -130,9 +131,10 @@ class QrRoutes:
         ]
 
     def release(self) -> None:
-        """Answer every waiting long poll now, as if its time were over."""
+        """Answer every waiting long poll now, and every later one at once, as if its time were over."""
+        self._released = True
         for limit in self._polls:
-            limit.reschedule(0)
+            _end(limit)
 
     async def create(self, request: Request) -> Response:
         """Begin an attempt, bound to this browser by challenge or cookie."""
@@ -176,8 +178,10 @@ class QrRoutes:
         snapshot = await self._attempts.snapshot(session_id)
         if known is not None and snapshot.seq <= known and asked.wait and not snapshot.final:
             with self._streams.hold(client_address(request), hashed(session_id)):
-                snapshot = await self._wait(session_id, known, asked.wait) or snapshot
+                snapshot = await self._wait(request, known, asked.wait) or snapshot
         headers = {"etag": f'"{snapshot.seq}"', "cache-control": "no-cache"}
+        if self._released:
+            headers["connection"] = "close"  # the next one is for another process
         if known is not None and snapshot.seq <= known:
             return Response(status_code=304, headers=headers)
         answer = snapshot.frame(session_id, self._base_url, self._attempts.store.now())
@@ -285,11 +289,17 @@ class QrRoutes:
             "status_url": f"{at}/status/{session_id}",
         }
 
-    async def _wait(self, session_id: str, seq: int, wait: float) -> Snapshot | None:
+    async def _wait(self, request: Request, seq: int, wait: float) -> Snapshot | None:
+        session_id = request.path_params["session_id"]
         try:
-            async with asyncio.timeout(wait) as limit, Follower(self._attempts, session_id, seq) as follower:
+            async with asyncio.timeout(0 if self._released else wait) as limit:
                 self._polls.add(limit)
-                return await follower.next()
+                hangup = asyncio.create_task(_end_at_hangup(request, limit))
+                try:
+                    async with Follower(self._attempts, session_id, seq) as follower:
+                        return await follower.next()
+                finally:
+                    hangup.cancel()
         except TimeoutError:
             return None
         finally:
@@ -305,6 +315,18 @@ class QrRoutes:
                     frame = snapshot.frame(session_id, self._base_url, self._attempts.store.now())
                     yield ServerSentEvent(dump(frame).decode(), id=str(snapshot.seq))
                     follower.delivered()
+
+
+async def _end_at_hangup(request: Request, limit: asyncio.Timeout) -> None:
+    """End *limit* when the client goes: a poll that nobody hears must not count as one of its streams."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    _end(limit)
+
+
+def _end(limit: asyncio.Timeout) -> None:
+    if not limit.expired():
+        limit.reschedule(0)
 
 
 def _etag(request: Request) -> int | None:
