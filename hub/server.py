@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import gc
+import os
 import random
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -19,6 +21,7 @@ PING_INTERVAL = 20.0  # seconds, ± 10 %
 HEAD_LIMIT = 64 * 1024  # bytes of a request line with its headers
 HEAD_TIME = 15.0  # seconds a client may take for them
 REFUSED_TIME = 1.0  # seconds the rest of a refused one is read, and thrown away
+SILENT_TIME = 30.0  # seconds a peer may leave what was sent to it unacknowledged
 DRAIN_TIME = 5.0  # seconds over which the sockets are told to go
 SHUTDOWN_TIME = 10  # seconds that requests in flight get after that
 # Nearly all garbage goes by its reference count; collecting every 700 allocations took a tenth of the time.
@@ -121,6 +124,8 @@ class Server(uvicorn.Server):
         A full collection stops everything, with ten thousand sockets for more than half a second.
         """
         await super().startup(sockets)
+        for server in self.servers:
+            _give_up_silent_peers(server)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECTION)
@@ -145,13 +150,25 @@ class Server(uvicorn.Server):
             self.force_exit = self.should_exit = True
 
     async def _leave(self) -> None:
-        for server in self.servers:
-            server.close()
         try:
+            for server in getattr(self, "servers", []):  # there are none before start-up has ended
+                server.close()
             await self._drain(DRAIN_TIME)
         finally:
             AppStatus.should_exit = True  # ends the event streams
             self.should_exit = True
+
+
+def _give_up_silent_peers(server: asyncio.Server) -> None:
+    """Have the kernel reset connections whose peer takes nothing for a while; accepted ones inherit that.
+
+    A reader that stalls would else keep its buffers until it goes by itself: pings do not free it.
+    """
+    if sys.platform != "linux":
+        return
+    for listener in server.sockets:
+        with socket.socket(fileno=os.dup(listener.fileno())) as same:
+            same.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SILENT_TIME * 1000))
 
 
 def config(app: Any, *, host: str, port: int, proxies: list[str]) -> uvicorn.Config:
