@@ -142,7 +142,10 @@ def create_app(settings: Settings) -> Starlette:
 
     data_keys = DataKeys(settings.secrets("data_keys"))
     background = create_background(settings, store, data_keys)
-    profiles = Profiles(store, ProfileSchema.load(settings.profile_schema, OWN))
+    try:
+        profiles = Profiles(store, ProfileSchema.load(settings.profile_schema, OWN))
+    except (OSError, ValueError) as error:
+        raise SettingsError([f"PROFILE_SCHEMA: {error}"]) from None
     passwords = Passwords()
     codes = Codes(
         store,

@@ -199,6 +199,9 @@ class Settings(BaseSettings):
         Path("var/archive"), description="where login logs older than 6 months go, a file a month"
     )
 
+    profile_schema: Path | None = Field(
+        None, description="JSON Schema of further profile fields, e.g. `hub/accounts/schemas/tennis.json`"
+    )
     geoip_db: Path | None = Field(
         None, description="city database in the MaxMind format; none: places are unknown"
     )
@@ -319,6 +322,8 @@ class Settings(BaseSettings):
         lines += [f"JWT_KEYS: there is no file {path}" for path in self.jwt_keys if not Path(path).is_file()]
         if self.oauth_clients and not self.oauth_clients.is_file():
             lines.append(f"OAUTH_CLIENTS: there is no file {self.oauth_clients}")
+        if self.profile_schema and not self.profile_schema.is_file():
+            lines.append(f"PROFILE_SCHEMA: there is no file {self.profile_schema}")
         if self.geoip_db and not self.geoip_db.is_file():
             lines.append(f"GEOIP_DB: there is no file {self.geoip_db}")
         lines += [

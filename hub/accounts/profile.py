@@ -1,26 +1,69 @@
 """The profile answer: what an account tells its own person, flat, as existing clients read it."""
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from hub.accounts.profile_schema import ProfileSchema
 from hub.errors import Unauthorized
 from hub.store.database import Connection, Row, Store
 
 STATUS_NUMBERS = {"inactive": 0, "active": 1, "pending": 2, "banned": 3}
 
 
-class Profiles:
-    """Reads profiles."""
+OWN = frozenset({"nickname", "avatar_url", "avatar", "bio", "gender", "birth_date"})
+_COLUMNS = ("nickname", "avatar_url", "bio", "gender", "birth_date")
+_RESERVED = frozenset(
+    {"id", "phone", "country_code", "email", "username", "status", "role", "is_active", "is_phone_verified"}
+    | {"email_verified", "is_premium", "is_profile_completed", "login_type", "login_methods", "wechat_info"}
+    | {"created_at", "updated_at", "last_login_at"}
+)
 
-    def __init__(self, store: Store) -> None:
+
+class Profiles:
+    """Reads and changes profiles, whose further fields *schema* describes."""
+
+    def __init__(self, store: Store, schema: ProfileSchema | None = None) -> None:
+        """Raises ValueError for a schema that would give an account's own member another meaning."""
         self._store = store
+        self._schema = schema or ProfileSchema({}, OWN)
+        if taken := _RESERVED.intersection(self._schema.names):
+            raise ValueError(f"the profile schema has members of every profile: {sorted(taken)}")
 
     async def read(self, user_id: int, tx: Connection | None = None) -> dict[str, Any]:
         """Return the profile of an account, as *tx* sees it. Raises Unauthorized when it is no more."""
         row = await (tx or self._store).one("accounts.profile", id=user_id)
         if row is None:
             raise Unauthorized(f"user {user_id} is no more")
-        return answer(row)
+        return self._schema.shown(answer(row), row["profile"])
+
+    async def change(self, user_id: int, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Set the members of *given* that a profile has, and return it; null takes a value away.
+
+        `is_profile_completed` follows from what the schema requires. Raises InvalidRequest, or Unauthorized
+        when the account is no more.
+        """
+
+        async def work(tx: Connection) -> dict[str, Any]:
+            row = await tx.one("accounts.profile_locked", id=user_id)
+            if row is None:
+                raise Unauthorized(f"user {user_id} is no more")
+            fields = self._schema.merged(row["profile"], given)
+            own = {name: given.get(name, _text(row[name])) for name in _COLUMNS}
+            stored = json.dumps(fields, ensure_ascii=False)
+            shown = self._schema.shown(own, stored)
+            await tx.changed(
+                "accounts.change_profile",
+                id=user_id,
+                **own,
+                profile=stored if fields else None,
+                is_profile_completed=all(shown.get(name) is not None for name in self._schema.required),
+                updated_at=self._store.now(),
+            )
+            return await self.read(user_id, tx)
+
+        return await self._store.write(work)
 
 
 def answer(row: Row) -> dict[str, Any]:
@@ -39,7 +82,7 @@ def answer(row: Row) -> dict[str, Any]:
         "avatar": row["avatar_url"],
         "bio": row["bio"],
         "gender": row["gender"],
-        "birth_date": row["birth_date"],
+        "birth_date": _text(row["birth_date"]),
         "status": STATUS_NUMBERS[row["status"]],
         "role": row["role"],
         "is_active": row["status"] == "active",
@@ -80,6 +123,10 @@ def _wechat(row: Row) -> dict[str, Any] | None:
         "city": row["city"],
         "bind_at": _moment(row["bind_at"]),
     }
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _moment(moment: datetime | None) -> str | None:

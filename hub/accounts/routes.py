@@ -1,9 +1,10 @@
 """The HTTP edge of the accounts."""
 
 import hashlib
-from typing import Annotated
+from datetime import date
+from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, ConfigDict, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -24,7 +25,15 @@ from hub.web.origins import Origins
 from hub.web.parsing import Body, Printable, bearer, body, client_address
 
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+Nickname = Annotated[Printable, StringConstraints(min_length=2, max_length=64, pattern=r"\S")]
+Picture = Annotated[Printable, StringConstraints(max_length=1024, pattern=r"^https://")]
 _USER_AGENT_LENGTH = 512
+
+
+def _day(text: str) -> str:
+    if date.fromisoformat(text).isoformat() != text or not "1900" <= text <= "9999":
+        raise ValueError("not a day in the form YYYY-MM-DD")
+    return text
 
 
 class PasswordLogin(Body):
@@ -42,6 +51,19 @@ class ChangePassword(Body):
 
     current_password: Secret | None = None
     new_password: Secret
+
+
+class ChangeProfile(Body):
+    """`PATCH /api/user/profile`: what is given changes; other members are those of the profile schema."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+    nickname: Nickname | None = None
+    avatar_url: Picture | None = None
+    avatar: Picture | None = None  # another name of avatar_url
+    bio: Annotated[str, StringConstraints(max_length=500)] | None = None
+    gender: Literal["male", "female", "other", "prefer_not_to_say"] | None = None
+    birth_date: Annotated[str, AfterValidator(_day)] | None = None
 
 
 class AccountRoutes:
@@ -75,6 +97,7 @@ class AccountRoutes:
             Route("/api/login/password", self.login, methods=["POST"]),
             Route("/api/password/change", self.change_password, methods=["POST"]),
             Route("/api/user/profile", self.profile, methods=["GET"]),
+            Route("/api/user/profile", self.change_profile, methods=["PATCH"]),
             Route("/api/user", self.delete, methods=["DELETE"]),
             Route("/api/user/unbind-wechat", self.unbind_wechat, methods=["POST"]),
         ]
@@ -108,6 +131,16 @@ class AccountRoutes:
         """`GET /api/user/profile`: the caller's own profile."""
         claims = await self._sessions.verify(bearer(request))
         return success(await self._profiles.read(claims.user_id))
+
+    async def change_profile(self, request: Request) -> Response:
+        """`PATCH /api/user/profile`: change the members that are given, and answer the whole profile."""
+        headers = await self._guard.spend(VERIFY, client_address(request))
+        claims = await self._sessions.verify(bearer(request))
+        asked = await body(request, ChangeProfile)
+        given = asked.model_dump(exclude_unset=True)
+        if "avatar" in given:
+            given.setdefault("avatar_url", given.pop("avatar"))
+        return success(await self._profiles.change(claims.user_id, given), headers=headers)
 
     async def unbind_wechat(self, request: Request) -> Response:
         """`POST /api/user/unbind-wechat`: part from WeChat; the account's other sessions end."""

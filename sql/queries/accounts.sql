@@ -61,7 +61,7 @@ SELECT id, username, nickname, avatar_url, email, phone, role, status FROM users
 -- name: profile
 SELECT u.id, u.phone, u.country_code, u.email, u.email_verified, u.is_phone_verified, u.username, u.nickname,
     u.avatar_url, u.bio, u.gender, u.birth_date, u.status, u.role, u.is_premium, u.is_profile_completed,
-    u.created_at, u.updated_at, u.last_login_at, u.password_hash IS NOT NULL AS has_password,
+    u.profile, u.created_at, u.updated_at, u.last_login_at, u.password_hash IS NOT NULL AS has_password,
     t.login_type, w.id AS wechat_user_id, w.openid, w.nickname AS wechat_nickname,
     w.avatar_url AS wechat_avatar_url, w.gender AS wechat_gender, w.country, w.province, w.city, w.bind_at
 FROM users u
@@ -133,3 +133,15 @@ DELETE FROM wechat_users WHERE uid = :uid;
 
 -- name: delete
 DELETE FROM users WHERE id = :id;
+
+-- name: profile_locked (mysql)
+SELECT nickname, avatar_url, bio, gender, birth_date, profile FROM users WHERE id = :id FOR UPDATE;
+
+-- name: profile_locked (sqlite)
+SELECT nickname, avatar_url, bio, gender, birth_date, profile FROM users WHERE id = :id;
+
+-- name: change_profile
+UPDATE users
+SET nickname = :nickname, avatar_url = :avatar_url, bio = :bio, gender = :gender, birth_date = :birth_date,
+    profile = :profile, is_profile_completed = :is_profile_completed, updated_at = :updated_at
+WHERE id = :id;

@@ -1,0 +1,64 @@
+"""The application's own profile fields, as the JSON Schema of the installation describes them."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+
+from hub.errors import FieldError, InvalidRequest
+
+
+class ProfileSchema:
+    """A schema (JSON Schema 2020-12) of an object; `names` are the fields that it adds to an account's own.
+
+    A property that the account has itself (*own*) is narrowed by it. `required` says what makes a profile
+    complete; no single request has to bring all of it.
+    """
+
+    def __init__(self, schema: Mapping[str, Any], own: Iterable[str]) -> None:
+        """Raises ValueError for what is no schema of an object."""
+        try:
+            Draft202012Validator.check_schema(schema)
+        except SchemaError as error:
+            raise ValueError(f"no JSON Schema: {error.message}") from None
+        properties = schema.get("properties", {})
+        self.required: tuple[str, ...] = tuple(schema.get("required", ("nickname",)))
+        self.names = tuple(name for name in properties if name not in own)
+        self._narrowed = {
+            name: Draft202012Validator(rule) for name, rule in properties.items() if name in own
+        }
+        self._defaults = {name: properties[name].get("default") for name in self.names}
+        whole = {name: rule for name, rule in schema.items() if name != "required"}
+        self._validator = Draft202012Validator(whole)
+
+    @classmethod
+    def load(cls, path: Path | None, own: Iterable[str]) -> Self:
+        """Read the schema's file; without one an account has no other fields. Raises ValueError, OSError."""
+        return cls({} if path is None else json.loads(path.read_text("utf-8")), own)
+
+    def shown(self, members: Mapping[str, Any], stored: str | None) -> dict[str, Any]:
+        """Return *members*, null where the schema does not have the value, with the stored fields beside."""
+        kept = json.loads(stored) if stored else {}
+        narrowed = {
+            name: None
+            for name, validator in self._narrowed.items()
+            if name in members and not validator.is_valid(members[name])
+        }
+        fields = {name: kept.get(name, default) for name, default in self._defaults.items()}
+        return {**members, **narrowed, **fields}
+
+    def merged(self, stored: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the stored fields with those of *given* in their place. Raises InvalidRequest."""
+        kept = json.loads(stored) if stored else {}
+        changed = {name: value for name, value in given.items() if name in self.names}
+        merged = {name: value for name, value in {**kept, **changed}.items() if name in self.names}
+        refused = [
+            FieldError(".".join(map(str, error.absolute_path)) or "profile", error.message[:200])
+            for error in self._validator.iter_errors(merged)
+        ]
+        if refused:
+            raise InvalidRequest(refused)
+        return merged
