@@ -96,8 +96,7 @@ class AccountRoutes:
         return [
             Route("/api/login/password", self.login, methods=["POST"]),
             Route("/api/password/change", self.change_password, methods=["POST"]),
-            Route("/api/user/profile", self.profile, methods=["GET"]),
-            Route("/api/user/profile", self.change_profile, methods=["PATCH"]),
+            Route("/api/user/profile", self.profile, methods=["GET", "PATCH"]),
             Route("/api/user", self.delete, methods=["DELETE"]),
             Route("/api/user/unbind-wechat", self.unbind_wechat, methods=["POST"]),
         ]
@@ -128,12 +127,14 @@ class AccountRoutes:
         return success(None, headers=headers)
 
     async def profile(self, request: Request) -> Response:
-        """`GET /api/user/profile`: the caller's own profile."""
+        """`GET` and `PATCH /api/user/profile`: the caller's own profile; the two share one `Allow`."""
+        if request.method == "PATCH":
+            return await self._change_profile(request)
         claims = await self._sessions.verify(bearer(request))
         return success(await self._profiles.read(claims.user_id))
 
-    async def change_profile(self, request: Request) -> Response:
-        """`PATCH /api/user/profile`: change the members that are given, and answer the whole profile."""
+    async def _change_profile(self, request: Request) -> Response:
+        """Change the members that are given, and answer the whole profile."""
         headers = await self._guard.spend(VERIFY, client_address(request))
         claims = await self._sessions.verify(bearer(request))
         asked = await body(request, ChangeProfile)

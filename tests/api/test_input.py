@@ -50,7 +50,14 @@ EMAIL_LOGIN = Endpoint("/api/login/email", {"email": "li@example.com", "code": "
 REGISTER = Endpoint("/api/register", {"email": "li@example.com", "code": "000000"})
 VERIFY_EMAIL = Endpoint("/api/verify-email-code", {"email": "li@example.com", "code": "000000"})
 CODES = [SEND_CODE, LOGIN, SEND_EMAIL_CODE, EMAIL_LOGIN, REGISTER, VERIFY_EMAIL]
-ENDPOINTS = [QR_CODE, SCAN, CONFIRM, TOKEN, REFRESH, LOGOUT, *CODES]
+PASSWORD_LOGIN = Endpoint("/api/login/password", {"account": "nobody", "password": "wrong"})
+RESET = Endpoint(
+    "/api/password/reset", {"email": "li@example.com", "code": "000000", "new_password": "correct horse"}
+)
+BIND_PHONE = Endpoint("/api/user/bind-phone", {"phone": "13800138000", "code": "000000"}, bearer=True)
+BIND_EMAIL = Endpoint("/api/user/bind-email", {"email": "li@example.com", "code": "000000"}, bearer=True)
+ACCOUNT = [PASSWORD_LOGIN, RESET, BIND_PHONE, BIND_EMAIL]
+ENDPOINTS = [QR_CODE, SCAN, CONFIRM, TOKEN, REFRESH, LOGOUT, *CODES, *ACCOUNT]
 each_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 
 MISSING = object()
@@ -85,6 +92,12 @@ FIELDS: list[tuple[Endpoint, str, list[object]]] = [
     (SEND_CODE, "country_code", [*NO_TEXT, "", "+", "CN", "+999", "1" * 9]),
     (SEND_CODE, "purpose", [*NO_TEXT, "", None, "verify", "Login"]),
     (SEND_EMAIL_CODE, "purpose", [*NO_TEXT, "", None, "steal"]),
+    (BIND_PHONE, "phone", NUMBERS),
+    (BIND_EMAIL, "email", EMAILS),
+    *((endpoint, "code", ONE_TIME_CODES) for endpoint in (RESET, BIND_PHONE, BIND_EMAIL)),
+    (RESET, "new_password", [*NO_TEXT, MISSING, None, "", "short 7", "x" * 129, "password"]),
+    (PASSWORD_LOGIN, "account", [*NO_TEXT, MISSING, None, "", "x" * 255, "li\0"]),
+    (PASSWORD_LOGIN, "password", [*NO_TEXT, MISSING, None, "", "x" * 513]),
     (REGISTER, "username", [*NO_TEXT, "", "1li", "li@example", "x" * 65, "x" * 129]),
     (REGISTER, "password", [*NO_TEXT, "", "short 7", "x" * 129, "password"]),
 ]
@@ -112,7 +125,9 @@ METHODS = {
     "/readyz": {"GET", "HEAD"},
     "/metrics": {"GET", "HEAD"},
     "/.well-known/jwks.json": {"GET", "HEAD"},
-    "/api/user/profile": {"GET", "HEAD"},
+    "/api/user/profile": {"GET", "HEAD", "PATCH"},
+    "/api/user": {"DELETE"},
+    "/api/user/unbind-wechat": {"POST"},
     f"{AT}/callback": {"GET", "HEAD"},
     f"{AT}/status/{UNKNOWN_SESSION}": {"GET", "HEAD"},
     f"{AT}/events/{UNKNOWN_SESSION}": {"GET", "HEAD"},
