@@ -81,7 +81,7 @@ class HubProcess:
 
     def defects(self) -> list[str]:
         """The lines of its log that tell of a mistake of its own."""
-        marks = ("defect", "Exception in ASGI", "ASGI callable")
+        marks = ("defect", "Exception in ASGI", "without completing handshake")
         return [line for line in self.log().splitlines() if any(mark in line for mark in marks)]
 
     def terminate(self) -> None:
