@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hub.errors import TooManySockets
+from hub.limits.networks import counted
 
 PER_ADDRESS = 100
 PER_ATTEMPT = 4
@@ -19,13 +20,13 @@ class OpenStreams:
 
     def check(self, address: str, attempt: str) -> None:
         """Raise TooManySockets if no further stream may be opened."""
-        self.check_one(address, PER_ADDRESS)
+        self.check_one(counted(address), PER_ADDRESS)
         self.check_one(attempt, PER_ATTEMPT)
 
     @contextmanager
     def hold(self, address: str, attempt: str) -> Iterator[None]:
         """Count one stream of each for the length of a `with` block. Raises TooManySockets."""
-        with self.hold_one(address, PER_ADDRESS), self.hold_one(attempt, PER_ATTEMPT):
+        with self.hold_one(counted(address), PER_ADDRESS), self.hold_one(attempt, PER_ATTEMPT):
             yield
 
     @contextmanager

@@ -3,6 +3,7 @@
 import math
 
 from hub.errors import RateLimited
+from hub.limits.networks import counted
 from hub.limits.rules import Limit, Limiter
 
 QR = Limit("qr", 120, 60)
@@ -25,7 +26,7 @@ class Guard:
         """
         if not self._enabled:
             return {}
-        verdict = await self._limiter.hit(limit, key)
+        verdict = await self._limiter.hit(limit, counted(key))
         reset = math.ceil(verdict.reset_after)
         headers = {
             "ratelimit-policy": f'"{limit.name}";q={limit.quota};w={limit.window}',

@@ -11,3 +11,11 @@ def network(address: str) -> str:
         return address
     bits = 24 if parsed.version == 4 else 64
     return str(ipaddress.ip_network((parsed, bits), strict=False))
+
+
+def counted(address: str) -> str:
+    """Return under which name *address* is counted: itself, but a whole /64 where it is of IPv6.
+
+    One household has as many IPv6 addresses as it likes.
+    """
+    return network(address) if ":" in address else address
