@@ -48,6 +48,7 @@ EndReason = Literal[
     "address_verified",  # for the first time; who opened it had not shown that the address is theirs
     "password_changed",
     "unbound",
+    "administrator",  # by an operator
 ]
 
 

@@ -79,6 +79,18 @@ class HubProcess:
         """All that the process has written so far."""
         return self.log_file.read_text("utf-8", "replace")
 
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another `hub` command with the same settings, to its end."""
+        return subprocess.run(
+            [str(Path(sys.executable).with_name("hub")), *arguments],
+            env=self._env,
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
     def defects(self) -> list[str]:
         """The lines of its log that tell of a mistake of its own."""
         marks = ("defect", "Exception in ASGI", "without completing handshake")

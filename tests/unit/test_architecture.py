@@ -23,7 +23,19 @@ NOUNS = {
 TOP = {
     "app": FLOOR | set(NOUNS) | ROOT | {"background", "settings"},
     "background": {"codes", "ops", "settings", "store"} | ROOT,
-    "cli": {"app", "background", "ops", "server", "settings", "store", "tokens", "wechat"} | ROOT,
+    "cli": {
+        "accounts",
+        "app",
+        "background",
+        "ops",
+        "realtime",
+        "server",
+        "settings",
+        "store",
+        "tokens",
+        "wechat",
+    }
+    | ROOT,
     "server": ROOT,
     "settings": ROOT,
 }
