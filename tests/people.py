@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import secrets
+import ssl
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ from websockets.asyncio.client import ClientConnection, connect
 AT = "/api/auth/wechat"
 DESKTOP = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/150.0.0.0 Safari/537.36"
 IN_WECHAT = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) MicroMessenger/8.0.60"
+
+_TLS = ssl.create_default_context()  # one for all: to make one for each client would take most of their time
 
 
 def challenge(verifier: str) -> str:
@@ -29,7 +32,10 @@ class Browser:
     def __init__(self, url: str, **headers: str) -> None:
         self.url = url
         self.http = httpx2.AsyncClient(
-            base_url=url, headers={"user-agent": DESKTOP, "accept-language": "en", **headers}, timeout=40
+            verify=_TLS,
+            base_url=url,
+            headers={"user-agent": DESKTOP, "accept-language": "en", **headers},
+            timeout=40,
         )
         self.verifier: str | None = None
         self.attempt: dict[str, Any] = {}
@@ -87,7 +93,10 @@ class Phone:
         self.url = url
         self.person = person
         self.http = httpx2.AsyncClient(
-            base_url=url, headers={"user-agent": IN_WECHAT, "accept-language": "en", **headers}, timeout=40
+            verify=_TLS,
+            base_url=url,
+            headers={"user-agent": IN_WECHAT, "accept-language": "en", **headers},
+            timeout=40,
         )
         self.page = ""
 
@@ -129,7 +138,9 @@ class CustomerApp:
 
     def __init__(self, url: str, access_token: str) -> None:
         self.http = httpx2.AsyncClient(
-            base_url=url, headers={"authorization": f"Bearer {access_token}", "accept-language": "en"}
+            verify=_TLS,
+            base_url=url,
+            headers={"authorization": f"Bearer {access_token}", "accept-language": "en"},
         )
 
     async def __aenter__(self) -> "CustomerApp":

@@ -63,12 +63,13 @@ class RequestContext:
         request_id = asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(8)
         structlog.contextvars.bind_contextvars(request_id=request_id)
         began = time.perf_counter()
-        status = 0
+        status, gone = 0, False
 
         async def sender(message: Message) -> None:
-            nonlocal status
+            nonlocal status, gone
+            answered = status
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
-                status = message["status"]
+                answered = message["status"]
                 own = list(message.get("headers", ()))
                 given = {name for name, _ in own}
                 ours = (header for header in self._headers if header[0] not in given)
@@ -78,13 +79,20 @@ class RequestContext:
                 await refusal(NotFound(), language(HTTPConnection(scope)))(scope, receive, sender)
                 return
             elif message["type"] == "websocket.accept":
-                status = 101
+                answered = 101
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
-            await send(message)
+            try:
+                await send(message)
+            except OSError:
+                gone = True
+                raise
+            status = answered
 
         try:
             await self._app(scope, receive, sender)
         except Exception as error:
+            if gone and isinstance(error, OSError):
+                raise  # the client left before its answer, which is no defect, and the server's own to know
             log.error("defect", exc_info=error)
             if status == 0 and scope["type"] == "http":
                 connection = HTTPConnection(scope)
