@@ -34,7 +34,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
 @pytest.fixture
 async def browser(hub: HubProcess) -> AsyncIterator[Browser]:
     """A browser at an address that no other test has."""
-    async with at(hub, f"2001:db8::{next(ADDRESSES):x}") as browser:
+    async with at(hub, f"2001:db8:0:{next(ADDRESSES):x}::1") as browser:
         yield browser
 
 
