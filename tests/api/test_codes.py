@@ -271,11 +271,11 @@ async def test_an_address_sends_twenty_an_hour(limited_hub: HubProcess) -> None:
 
 
 async def test_a_network_sends_a_hundred_an_hour(limited_hub: HubProcess) -> None:
-    """Changing the address within a /64 gains no more than the network's budget."""
+    """Changing the address within a /24 gains no more than the network's budget."""
     async with Person(limited_hub.url) as person:
         found = []
         for number in range(101):
-            person.http.headers["x-forwarded-for"] = f"2001:db8:0:1::{number + 1:x}"
+            person.http.headers["x-forwarded-for"] = f"198.51.100.{number + 1}"
             found.append((await person.send(new_number())).status_code)
     assert found == [200] * 100 + [429]
 
