@@ -275,7 +275,7 @@ async def test_a_network_sends_a_hundred_an_hour(limited_hub: HubProcess) -> Non
     async with Person(limited_hub.url) as person:
         found = []
         for number in range(101):
-            person.http.headers["x-forwarded-for"] = f"198.51.100.{number + 1}"
+            person.http.headers["x-forwarded-for"] = f"192.0.2.{number + 1}"
             found.append((await person.send(new_number())).status_code)
     assert found == [200] * 100 + [429]
 
