@@ -12,7 +12,7 @@ run: .venv/run
 	$(BIN)/hub serve
 
 test: .venv/test servers check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 bench: .venv/test servers
 	$(BIN)/python -m tests.bench
