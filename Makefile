@@ -22,9 +22,14 @@ check: .venv/test
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# Debian's Python has no ensurepip without the package python3-venv; its own pip then brings one in.
+.venv/bin/pip:
+	$(PYTHON) -m venv .venv 2>/dev/null || { \
+		rm -rf .venv && $(PYTHON) -m venv --without-pip .venv && \
+		$(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+
 # The stamps are files, so that a second run does not install again.
-.venv/run: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+.venv/run: pyproject.toml constraints.txt | .venv/bin/pip
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
