@@ -129,7 +129,7 @@ async def test_the_mobile_client_reads_a_sign_in(local: Person) -> None:
     assert reply.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("address", [new_number(), new_email()])
+@pytest.mark.parametrize("address", [new_number(), new_email()], ids=["phone", "email"])
 async def test_the_mobile_client_reads_a_sending(local: Person, address: str) -> None:
     """The reply to a sending is the recorded one to the letter."""
     name = "send-verification-code.json" if "@" in address else "send-code.json"
