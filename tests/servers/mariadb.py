@@ -174,7 +174,8 @@ def _installed() -> bool:
         return False
 
 
-def _launch(folder: Path, *options: str) -> MariaDB:
+def launch(folder: Path, *options: str) -> MariaDB:
+    """Install a server in *folder*, start it and let the hub in; skips the test where that cannot be."""
     if not _installed():
         if os.environ.get("HUB_TEST_REQUIRE_ALL") == "1":
             pytest.fail("mariadbd or mariadb-install-db is not installed")
@@ -193,7 +194,7 @@ def _launch(folder: Path, *options: str) -> MariaDB:
 def mariadb_server() -> Iterator[MariaDB]:
     """The server that all tests share; they must leave it running."""
     with tempfile.TemporaryDirectory(prefix="hub-mariadb-") as folder:
-        server = _launch(Path(folder))
+        server = launch(Path(folder))
         yield server
         server.stop()
 
@@ -202,7 +203,7 @@ def mariadb_server() -> Iterator[MariaDB]:
 def own_mariadb() -> Iterator[MariaDB]:
     """A server of the test's own, to kill and to freeze."""
     with tempfile.TemporaryDirectory(prefix="hub-mariadb-") as folder:
-        server = _launch(Path(folder))
+        server = launch(Path(folder))
         yield server
         if server.running:
             server.stop()
