@@ -65,11 +65,11 @@ class Desk:
         self.redemption = Redemption(self.attempts, make_sessions(store, broker), LoginLog())
         self._addresses = (f"10.0.{number // 256}.{number % 256}" for number in itertools.count())
 
-    async def begin(self, ip_address: str | None = None, **members: str) -> Waiting:
+    async def begin(self, ip_address: str | None = None, door: str = "h5", **members: str) -> Waiting:
         """Begin an attempt that is bound by PKCE, at a new address if none is given."""
         verifier = secrets.token_urlsafe(32)
         address = ip_address or next(self._addresses)
-        new = NewAttempt("h5", challenge_binding(s256(verifier)), address, "Firefox", **members)
+        new = NewAttempt(door, challenge_binding(s256(verifier)), address, "Firefox", **members)
         attempt = await self.attempts.begin(new)
         session_id = self.attempts.made.session_id(attempt.session_seed)
         return Waiting(attempt.id, session_id, attempt.qr_code, verifier)

@@ -103,19 +103,22 @@ class Snapshot:
 
     @classmethod
     def from_message(cls, message: Message) -> "Snapshot":
-        """Decode what `Attempt.message` made."""
-        body = json.loads(message.body)
-        return cls(
-            seq=message.seq,
-            status=Status(body["status"]),
-            reason=body["reason"],
-            expires_at=_moment(body["expires_at"]),
-            qr_code=body["qr_code"],
-            qr_expires_at=_moment(body["qr_expires_at"]),
-            user_info=body["user_info"],
-            redirects=body["redirects"],
-            told_at=_moment(told_at) if (told_at := body.get("told_at")) else None,
-        )
+        """Decode what `Attempt.message` made. Raises ValueError for what it did not make."""
+        try:
+            body = json.loads(message.body)
+            return cls(
+                seq=message.seq,
+                status=Status(body["status"]),
+                reason=body["reason"],
+                expires_at=_moment(body["expires_at"]),
+                qr_code=body["qr_code"],
+                qr_expires_at=_moment(body["qr_expires_at"]),
+                user_info=body["user_info"],
+                redirects=body["redirects"],
+                told_at=_moment(told_at) if (told_at := body.get("told_at")) else None,
+            )
+        except (KeyError, TypeError, OverflowError) as error:
+            raise ValueError(f"not a snapshot: {error!r}") from error
 
     @property
     def final(self) -> bool:

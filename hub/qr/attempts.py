@@ -5,6 +5,7 @@ upon. Who comes second reads again and decides again. Nobody is told before the 
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -24,7 +25,7 @@ from hub.errors import (
 from hub.qr import identifiers
 from hub.qr.attempt import Attempt, Snapshot, channel
 from hub.qr.identifiers import Identifiers, hashed
-from hub.qr.states import Event, Lifetimes, Move, Status, deadline, decide, rotation_due
+from hub.qr.states import ROTATING_DOORS, Event, Lifetimes, Move, Status, deadline, decide, rotation_due
 from hub.realtime.broker import Broker
 from hub.store.database import Connection, Store
 
@@ -139,9 +140,10 @@ class Attempts:
             raise AttemptNotFound("malformed session_id")
         held = await self.broker.snapshot(channel(hashed(session_id)))
         if held is not None and held[1] <= FRESH:
-            snapshot = Snapshot.from_message(held[0])
-            if snapshot.final or snapshot.due_in(self.store.now()) > 0:
-                return snapshot
+            with suppress(ValueError):  # a process of another version has told it; SQL is the same for both
+                snapshot = Snapshot.from_message(held[0])
+                if snapshot.final or snapshot.due_in(self.store.now()) > 0:
+                    return snapshot
         attempt = await self.tick(await self.by_session(session_id))
         await self.tell(attempt)
         return Snapshot.from_message(attempt.message())
@@ -238,7 +240,8 @@ class Attempts:
         key = hashed(self.made.session_id(seed))
         code = identifiers.new_code()
         expires_at = now + timedelta(seconds=self.lives.pending)
-        qr_expires_at = now + timedelta(seconds=self.lives.visible)
+        visible = self.lives.visible if new.door in ROTATING_DOORS else self.lives.pending
+        qr_expires_at = now + timedelta(seconds=visible)
         attempt_id = await tx.insert(
             "qr.create",
             session_id=key,

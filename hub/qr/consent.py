@@ -15,7 +15,15 @@ from typing import NamedTuple
 import structlog
 
 from hub.accounts.identities import Identity, SealedTokens
-from hub.errors import AlreadyClaimed, AttemptExpired, AttemptFailed, AttemptNotFound, HubError, WrongState
+from hub.errors import (
+    AlreadyClaimed,
+    AttemptExpired,
+    AttemptFailed,
+    AttemptNotFound,
+    HubError,
+    StoreUnavailable,
+    WrongState,
+)
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts
 from hub.qr.identifiers import hashed
@@ -116,7 +124,10 @@ class Consent:
         except UniqueViolation:
             return await self._await_first(state_hash)
         outcome = await self._claim(attempt_id, code, language)
-        await store.changed("qr.end_callback", state_hash=state_hash, outcome=outcome.name)
+        try:
+            await store.changed("qr.end_callback", state_hash=state_hash, outcome=outcome.name)
+        except StoreUnavailable as error:  # the claim is committed, and only a second hit would ask for this
+            log.warning("callback_not_ended", attempt=attempt_id, reason=error.reason)
         return outcome
 
     async def _claim(self, attempt_id: int, code: str, language: str) -> Outcome:

@@ -20,7 +20,7 @@ DELIVERY_SECONDS = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5, 15),
 )
 
-_SUBSCRIBE_WAIT = 1.0  # seconds; without a broker the sweep brings what is missed
+_SUBSCRIBE_WAIT = 0.3  # seconds; a later confirmation only means that SQL is read once more
 _STORE_WAIT = 1.0
 _BATCH = 100  # attempts; decoding five hundred rows at once holds the loop for five milliseconds
 
@@ -100,15 +100,21 @@ class Follower:
             due = None if self.current.final else self.current.due_in(self._attempts.store.now()) + 0.005
             signal = await self._watch.next(due)
             if isinstance(signal, Message):
-                snapshot = Snapshot.from_message(signal)
-                if snapshot.seq > self.current.seq:
-                    self.current = snapshot
+                self._hear(signal)
             elif signal is None:
                 self._take(await self._attempts.tick(await self._attempts.by_session(self.session_id)))
             else:
                 self._again = True
         except StoreUnavailable:
             await asyncio.sleep(_STORE_WAIT)
+
+    def _hear(self, message: Message) -> None:
+        if message.seq <= self.current.seq:
+            return
+        try:
+            self.current = Snapshot.from_message(message)
+        except ValueError:  # a process of another version has told it; SQL is the same for both
+            self._again = True
 
     def _take(self, attempt: Attempt) -> None:
         self.current = Snapshot.from_message(attempt.message())

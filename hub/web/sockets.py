@@ -30,6 +30,7 @@ SEND_TIME = 10.0  # seconds a reader may stall us
 _STRIKES = 3
 
 CLOSED_DONE = 1000
+CLOSED_DEFECT = 1011
 CLOSED_RESTART = 1012
 CLOSED_SLOW = 4408
 CLOSED_MISUSE = 4500
@@ -109,6 +110,11 @@ class Conversation(ABC):
             await self.tell()
         except HubError as error:
             self.close(error.close_code, error.slug)
+        except WebSocketDisconnect:
+            return  # the reader sees it too
+        except Exception:  # a socket that is open and tells nothing would be waited on for ever
+            log.exception("defect")
+            self.close(CLOSED_DEFECT)
 
     async def _read(self) -> None:
         while True:

@@ -1,5 +1,6 @@
 """Attempts on both engines: what each one takes in each state, and that a refusal changes nothing."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple
@@ -21,9 +22,11 @@ from hub.errors import (
     WrongState,
 )
 from hub.qr.attempt import Attempt
+from hub.qr.follow import Follower
 from hub.qr.phone import Answer
 from hub.qr.redemption import SignedIn
 from hub.realtime.memory import MemoryBroker
+from hub.realtime.watch import Message
 from hub.store.database import Store
 from hub.tokens.clients import Client
 from hub.tokens.errors import InvalidGrant
@@ -440,3 +443,26 @@ async def test_code_ends_with_the_attempt(desk: Desk, clock: Stopped) -> None:
     assert await desk.redemption.redirect_url(waiting.session_id, None) is None
     with pytest.raises(InvalidGrant):
         await desk.redemption.by_code(code, RETURN, LAPTOP, verifier=waiting.verifier, client=None)
+
+
+async def test_telling_of_another_version(desk: Desk) -> None:
+    """What a process of another version tells is not read; that it tells is enough to read SQL."""
+    waiting = await desk.begin()
+    elsewhere = Desk(desk.store, MemoryBroker())
+    async with Follower(desk.attempts, waiting.session_id) as follower:
+        assert (await follower.next()).seq == 1
+        scanned = await elsewhere.scan(waiting)
+        for body in (b"", b"[]", b"{}", b'{"status":"unheard-of"}'):
+            await desk.broker.publish(scanned.channel, Message(2, body), ttl=60)
+            assert (await desk.attempts.snapshot(waiting.session_id)).status == "scanned"
+        async with asyncio.timeout(10):
+            assert (await follower.next()).status == "scanned"
+
+
+async def test_lasting_code_ends_with_the_attempt(desk: Desk, clock: Stopped) -> None:
+    """Where the code does not rotate nothing is due before the deadline."""
+    waiting = await desk.begin(door="official_account")
+    snapshot = await desk.attempts.snapshot(waiting.session_id)
+    assert snapshot.due_in(clock.now()) == LIVES.pending
+    clock.forward(LIVES.pending - 1)
+    assert (await desk.attempts.snapshot(waiting.session_id)).seq == 1

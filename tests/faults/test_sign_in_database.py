@@ -135,6 +135,19 @@ async def test_read_only(hub: HubProcess, server: MariaDB, browser: Browser, pho
     assert (await browser.redeem()).is_success
 
 
+async def test_refusal_after_the_claim(hub: HubProcess, server: MariaDB, browser: Browser) -> None:
+    """Whoever has claimed sees the confirm page, even if the outcome of the callback cannot be noted."""
+    refuse = "FOR EACH ROW SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1290, MESSAGE_TEXT = 'read-only'"
+    server.execute("USE hub_fault", f"CREATE TRIGGER refuse BEFORE UPDATE ON provider_callbacks {refuse}")
+    try:
+        async with Phone(hub.url) as phone:
+            assert (await phone.scan(browser.attempt["qr_content"])).is_success
+            assert (await phone.answer()).is_success
+    finally:
+        server.execute("USE hub_fault", "DROP TRIGGER refuse")
+    assert (await browser.redeem()).is_success
+
+
 async def test_death_in_the_middle(hub: HubProcess, server: MariaDB, browser: Browser, phone: Phone) -> None:
     """A stream and a poll that wait outlive the database, and tell what happens after its return."""
     async with browser.http.stream("GET", browser.attempt["events_url"]) as stream:
