@@ -25,6 +25,7 @@ from hub.errors import (
 from hub.qr import identifiers
 from hub.qr.attempt import Attempt, Snapshot, channel
 from hub.qr.identifiers import Identifiers, hashed
+from hub.qr.rereading import Rereading
 from hub.qr.states import ROTATING_DOORS, Event, Lifetimes, Move, Status, deadline, decide, rotation_due
 from hub.realtime.broker import Broker
 from hub.store.database import Connection, Store
@@ -61,6 +62,7 @@ class Attempts:
         self.broker = broker
         self.made = made
         self.lives = lives
+        self.rereading = Rereading(self.by_keys)
 
     async def begin(self, new: NewAttempt) -> Attempt:
         """Write a pending attempt, tell it, and return it."""
@@ -126,9 +128,8 @@ class Attempts:
             raise AttemptNotFound("unknown qr_code")
         return Attempt.from_row(row)
 
-    async def by_channels(self, channels: list[str]) -> list[Attempt]:
-        """Return the attempts behind broker channels; those that are gone are left out."""
-        keys = [name.partition(":")[2] for name in channels]
+    async def by_keys(self, keys: list[str]) -> list[Attempt]:
+        """Return the attempts with these hashed session_ids; those that are gone are left out."""
         return [Attempt.from_row(row) for row in await self.store.all("qr.by_sessions", session_id=keys)]
 
     async def snapshot(self, session_id: str) -> Snapshot:

@@ -11,6 +11,7 @@ from hub.errors import StoreUnavailable
 from hub.qr.attempt import Attempt, Snapshot, channel
 from hub.qr.attempts import Attempts
 from hub.qr.identifiers import hashed
+from hub.qr.rereading import BATCH
 from hub.realtime.sweep import Sweeper
 from hub.realtime.watch import Message, Watch
 
@@ -22,7 +23,6 @@ DELIVERY_SECONDS = Histogram(
 
 _SUBSCRIBE_WAIT = 0.3  # seconds; a later confirmation only means that SQL is read once more
 _STORE_WAIT = 1.0
-_BATCH = 100  # attempts; decoding five hundred rows at once holds the loop for five milliseconds
 
 
 class Follower:
@@ -62,10 +62,6 @@ class Follower:
         """Whether nothing can follow what the caller knows already."""
         return self.current.final and self.current.seq <= self.seq
 
-    def wake(self) -> None:
-        """Make `next` look around at once."""
-        self._watch.read_again()
-
     async def next(self) -> Snapshot:
         """Return the next snapshot that is newer than the last one returned, however long that takes."""
         while self.current.seq <= self.seq:
@@ -93,7 +89,7 @@ class Follower:
         """Wait for one signal and act upon it; the database being away only delays."""
         try:
             if self._again:
-                attempt = await self._attempts.by_session(self.session_id)
+                attempt = await self._attempts.rereading.read(hashed(self.session_id))
                 self._again = False
                 self._take(attempt)
                 return
@@ -129,7 +125,8 @@ class Sweep(Sweeper):
 
     async def once(self) -> None:
         """Sweep once. Raises StoreUnavailable."""
-        channels = [name for name in self._broker.watched() if name.startswith("attempt:")]
-        for begin in range(0, len(channels), _BATCH):
-            for attempt in await self._attempts.by_channels(channels[begin : begin + _BATCH]):
+        mine = [name for name in self._broker.watched() if name.startswith("attempt:")]
+        keys = [name.partition(":")[2] for name in mine]
+        for begin in range(0, len(keys), BATCH):
+            for attempt in await self._attempts.by_keys(keys[begin : begin + BATCH]):
                 await self._attempts.tell(attempt)

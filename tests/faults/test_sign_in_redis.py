@@ -8,15 +8,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from prometheus_client import REGISTRY
 from websockets.asyncio.client import ClientConnection
 
+from hub.qr.follow import Follower
+from hub.realtime.link import Timing
+from hub.realtime.memory import MemoryBroker
+from hub.realtime.redis import RedisBroker
+from hub.store.database import Store
 from tests.people import Browser, Phone, frame
+from tests.scanning import Desk, Waiting
 from tests.servers.hub import HubProcess
 from tests.servers.proxy import Proxy, proxied
 from tests.servers.redis import RedisServer
 from tests.servers.waiting import until
 
 LATE = 11.0  # seconds in which everything converges while only Redis is away: a sweep, and a bit
+QUICK = Timing(heartbeat=0.1, heartbeat_timeout=0.5, backoff=0.02, backoff_limit=0.1, answer_timeout=0.3)
 PROMPT = 3.0  # a sweep would take longer than that
 
 
@@ -141,6 +149,45 @@ async def test_every_channel_goes_on(scene: Scene, stack: AsyncExitStack) -> Non
     await phone.answer()
     assert await within(PROMPT, on_socket(socket)) == {"confirmed"}
     assert (await browser.redeem(renewed["session_id"])).status_code == 200
+
+
+async def test_all_read_again_without_a_rush(own_redis: RedisServer, sqlite_url: str) -> None:
+    """After Redis' return five hundred watchers learn what they missed by a few statements together."""
+    store, broker = Store(sqlite_url), RedisBroker(own_redis.url, timing=QUICK)
+    await store.start()
+    await broker.start()
+    desk, elsewhere = Desk(store, broker), Desk(store, MemoryBroker())
+    waitings = [await desk.begin() for _ in range(500)]
+    told: list[str] = []
+
+    async def follow(waiting: Waiting) -> None:
+        async with Follower(desk.attempts, waiting.session_id) as follower:
+            told.append((await follower.next()).status)
+            told.append((await follower.next()).status)
+
+    following = asyncio.gather(*(follow(waiting) for waiting in waitings))
+    await until(lambda: all_told(told, 500))
+    own_redis.kill()
+    for waiting in waitings:
+        await elsewhere.cancel(waiting)
+    before = readings()
+    own_redis.start()
+    async with asyncio.timeout(LATE):
+        await following
+    assert told[500:] == ["failed"] * 500
+    assert readings() - before < 50
+    await broker.stop()
+    await store.stop()
+
+
+async def all_told(told: list[str], number: int) -> bool:
+    """Whether so many watchers were told something."""
+    return len(told) == number
+
+
+def readings() -> float:
+    """How many units of work the store's readers have done."""
+    return REGISTRY.get_sample_value("hub_store_unit_seconds_count", {"lane": "read"}) or 0.0
 
 
 async def ready(url: str) -> bool:
