@@ -74,7 +74,7 @@ async def test_failures() -> None:
     rereading = Rereading(table.read)
     table.go_on.release()
     failed = await asyncio.gather(rereading.read("a"), rereading.read("b"), return_exceptions=True)
-    assert failed == [table.error] * 2
+    assert list(failed) == [table.error] * 2
     table.error = None
     table.go_on.release()
     with pytest.raises(AttemptNotFound):
