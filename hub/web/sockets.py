@@ -99,6 +99,9 @@ class Conversation(ABC):
                     await self._websocket.send_text(dump(frame).decode())
         except TimeoutError:
             self.close(CLOSED_SLOW, "too slow")
+        except WebSocketDisconnect:
+            self._closed = True  # the reader may be about to answer something, which must not be tried
+            raise
 
     def close(self, code: int, reason: str = "") -> None:
         """Begin to close; the reader then sees the end."""
