@@ -84,14 +84,14 @@ class Dispatcher:
                 rows = []
             random.shuffle(rows)  # or all workers would race for the same few
             for row in rows[:free]:
-                task = asyncio.create_task(self._handle(row))
+                task = asyncio.create_task(self._deliver(row))
                 for group in (sending, self._sending):
                     group.add(task)
                     task.add_done_callback(group.discard)
                 task.add_done_callback(lambda _: self._outbox.wake())
             await self._outbox.woken(kind, _POLL)
 
-    async def _handle(self, row: Row) -> None:
+    async def _deliver(self, row: Row) -> None:
         try:
             claim = await self._outbox.claim(row)
             if claim:
