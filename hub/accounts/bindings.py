@@ -6,8 +6,11 @@ from typing import Literal, NamedTuple
 from prometheus_client import Counter
 
 from hub.accounts.contacts import Contact, verify
-from hub.errors import AlreadyBound, LastSignInMethod, NotFound, Unauthorized
-from hub.store.database import Connection, Row, Store, UniqueViolation
+from hub.accounts.identities import GENDERS
+from hub.accounts.login_types import enters_without_wechat, locked, settle
+from hub.errors import AlreadyBound, LastSignInMethod, NotFound
+from hub.store.database import Connection, Store, UniqueViolation
+from hub.store.failures import Contended
 from hub.tokens.claims import Claims, recent
 from hub.tokens.events import AccountEvents
 from hub.tokens.service import Ended, Sessions
@@ -41,7 +44,7 @@ class Bindings:
         Other sessions end where it takes the place of another one, or where whoever opened them had never
         shown that it is theirs. Raises AlreadyBound when it is another account's.
         """
-        user = await _locked(tx, claims.user_id)
+        user = await locked(tx, claims.user_id)
         reason: EndReason | None = None
         if user[contact.channel] == contact.address:
             if await verify(tx, user["id"], contact, now):
@@ -66,15 +69,54 @@ class Bindings:
         recent(claims, self._store.now())
 
         async def work(tx: Connection) -> Changed:
-            user = await _locked(tx, claims.user_id)
+            user = await locked(tx, claims.user_id)
             now = self._store.now()
             if not await tx.changed("accounts.unbind_wechat", uid=user["id"], updated_at=now):
                 raise NotFound("no WeChat is bound")
-            if not (user["phone"] or user["email"] or (user["username"] and user["has_password"])):
+            if not enters_without_wechat(user):
                 raise LastSignInMethod("nothing but WeChat signs in")
             return await self._changed(tx, claims, "wechat", False, "unbound", now)
 
         await self.announce(await self._store.write(work))
+
+    async def forget_wechat(self, tx: Connection, appid: str, openid: str, now: datetime) -> Changed | None:
+        """Delete what WeChat told of a person who has unfollowed, inside the caller's transaction.
+
+        The identity goes, with name, picture, place and tokens, and what the hub's account has copied from
+        it. Only where nothing else signs in to the account, its bare identifiers stay bound: without them its
+        own person could never come back to it. No session ends, for who unfollows has not signed out. Returns
+        what to `announce` after the commit, None where no binding was changed.
+        """
+        known = await tx.one("accounts.identity", appid=appid, openid=openid)
+        if known is None:
+            return None
+        if known["uid"] is None:
+            if not await tx.changed("accounts.delete_unbound", id=known["id"]):
+                raise Contended(f"wechat:{appid}:{openid} is being bound")
+            return None
+        user = await tx.one("accounts.locked", id=known["uid"])
+        if user is None:
+            raise Contended(f"user {known['uid']} is being deleted")
+        bound = await tx.all("accounts.wechat_of_user", uid=user["id"])
+        await tx.changed(
+            "accounts.forget_copies",
+            id=user["id"],
+            nickname_before=known["nickname"],
+            avatar_url_before=known["avatar_url"],
+            gender_before=GENDERS.get(known["gender"]),
+            updated_at=now,
+        )
+        last = not enters_without_wechat(user) and len(bound) == 1
+        query = "accounts.forget_profile" if last else "accounts.delete_bound"
+        values = {"updated_at": now} if last else {}
+        if not await tx.changed(query, id=known["id"], uid=user["id"], **values):
+            raise Contended(f"wechat:{appid}:{openid} is being changed")
+        if last:
+            return None
+        left = await settle(tx, user["id"], now)
+        told = {"provider": "wechat", "bound": left}
+        await self._events.append(tx, user["id"], "binding.changed", told, now)
+        return Changed(user["id"], "wechat", left, None)
 
     async def announce(self, changed: Changed) -> None:
         """Tell of a changed binding whose commit is done."""
@@ -93,32 +135,10 @@ class Bindings:
         now: datetime,
     ) -> Changed:
         user_id = claims.user_id
-        await settle_login_type(tx, user_id, now)
+        await settle(tx, user_id, now)
         told = {"provider": provider, "bound": bound}
         await self._events.append(tx, user_id, "binding.changed", told, now)
         ended = None
         if reason:
             ended = await self._sessions.end_all(tx, user_id, reason, now, except_sid=claims.sid)
         return Changed(user_id, provider, bound, ended)
-
-
-async def settle_login_type(tx: Connection, user_id: int, now: datetime) -> None:
-    """Make the account's row of `user_login_types` say what it is bound to, in the caller's transaction."""
-    user = await _locked(tx, user_id)
-    wechat = await tx.all("accounts.wechat_of_user", uid=user_id)
-    first = "phone" if user["phone"] else "email"
-    both = "both" if user["phone"] else "wechat"
-    await tx.changed(
-        "accounts.set_login_type",
-        user_id=user_id,
-        login_type=both if wechat else first,
-        wechat_user_id=wechat[0]["id"] if wechat else None,
-        updated_at=now,
-    )
-
-
-async def _locked(tx: Connection, user_id: int) -> Row:
-    user = await tx.one("accounts.locked", id=user_id)
-    if user is None:
-        raise Unauthorized(f"user {user_id} is no more")
-    return user

@@ -10,7 +10,7 @@ from hub.store.database import Connection, Row, UniqueViolation
 from hub.store.encryption import DataKeys, Place
 from hub.store.failures import Contended
 
-_GENDERS = {1: "male", 2: "female"}  # as WeChat counts
+GENDERS = {1: "male", 2: "female"}  # as WeChat counts
 
 
 class Person(Protocol):
@@ -162,7 +162,7 @@ async def _bind(
             "accounts.add_user",
             nickname=identity.nickname,
             avatar_url=identity.avatar_url,
-            gender=_GENDERS.get(identity.gender),
+            gender=GENDERS.get(identity.gender),
             created_at=now,
         )
         await tx.insert(

@@ -95,10 +95,12 @@ WHERE id = :id AND email = :email AND email_verified = 0;
 
 -- name: locked (mysql)
 -- First in a transaction that changes what an account is bound to.
-SELECT id, phone, email, username, password_hash IS NOT NULL AS has_password FROM users WHERE id = :id FOR UPDATE;
+SELECT id, phone, email, username, password_hash IS NOT NULL AS has_password, status
+FROM users WHERE id = :id FOR UPDATE;
 
 -- name: locked (sqlite)
-SELECT id, phone, email, username, password_hash IS NOT NULL AS has_password FROM users WHERE id = :id;
+SELECT id, phone, email, username, password_hash IS NOT NULL AS has_password, status
+FROM users WHERE id = :id;
 
 -- name: set_phone
 UPDATE users SET phone = :phone, country_code = :country_code, is_phone_verified = 1, updated_at = :updated_at
@@ -106,6 +108,31 @@ WHERE id = :id;
 
 -- name: set_email
 UPDATE users SET email = :email, email_verified = 1, updated_at = :updated_at WHERE id = :id;
+
+-- name: identity
+SELECT id, uid, nickname, avatar_url, gender FROM wechat_users WHERE appid = :appid AND openid = :openid;
+
+-- name: delete_unbound
+DELETE FROM wechat_users WHERE id = :id AND uid IS NULL;
+
+-- name: delete_bound
+DELETE FROM wechat_users WHERE id = :id AND uid = :uid;
+
+-- name: forget_profile
+-- Only what tells the person from others stays: appid, openid and unionid are the key to the account.
+UPDATE wechat_users
+SET nickname = NULL, avatar_url = NULL, gender = 0, country = NULL, province = NULL, city = NULL,
+    language = NULL, session_key = NULL, access_token = NULL, refresh_token = NULL, expires_at = NULL,
+    updated_at = :updated_at
+WHERE id = :id AND uid = :uid;
+
+-- name: forget_copies
+-- What the person has chosen here stays.
+UPDATE users
+SET nickname = CASE WHEN nickname = :nickname_before THEN NULL ELSE nickname END,
+    avatar_url = CASE WHEN avatar_url = :avatar_url_before THEN NULL ELSE avatar_url END,
+    gender = CASE WHEN gender = :gender_before THEN NULL ELSE gender END, updated_at = :updated_at
+WHERE id = :id;
 
 -- name: wechat_of_user
 SELECT id FROM wechat_users WHERE uid = :uid ORDER BY id;
