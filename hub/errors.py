@@ -9,7 +9,7 @@
     ├─ NotFound 404              └ AttemptNotFound
     ├─ MethodNotAllowed 405
     ├─ Conflict 409              └ AlreadyClaimed, AlreadyRedeemed, AlreadyBound, NotConfirmed, WrongState,
-    │                              UsernameTaken, LastSignInMethod
+    │                              WechatBound, WechatNeeded, UsernameTaken, LastSignInMethod
     ├─ Gone 410                  └ AttemptExpired, AttemptFailed
     ├─ RateLimited 429           └ TooManySockets, CodeLocked, PasswordLocked
     ├─ InternalError 500
@@ -189,6 +189,18 @@ class AlreadyBound(Conflict):
     """This identity belongs to another account."""
 
     slug = "already-bound"
+
+
+class WechatBound(Conflict):
+    """Another identity of the same WeChat app is bound to the account."""
+
+    slug = "wechat-bound"
+
+
+class WechatNeeded(Conflict):
+    """Only WeChat can answer this attempt; an app that is signed in cannot."""
+
+    slug = "wechat-needed"
 
 
 class NotConfirmed(Conflict):

@@ -5,10 +5,15 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, Self
 
-from hub.errors import AccountBlocked
+import structlog
+
+from hub.accounts.login_types import settle
+from hub.errors import AccountBlocked, AlreadyBound, WechatBound
 from hub.store.database import Connection, Row, UniqueViolation
 from hub.store.encryption import DataKeys, Place
 from hub.store.failures import Contended
+
+log = structlog.stdlib.get_logger("hub.accounts")
 
 GENDERS = {1: "male", 2: "female"}  # as WeChat counts
 
@@ -130,41 +135,94 @@ async def find_or_create(tx: Connection, identity: Identity, now: datetime) -> R
     """Return the account of *identity*: id, username, nickname, avatar_url, email, phone, role and status.
 
     Part of the caller's transaction. A known openid leads to its account, else the unionid does; an identity
-    without account gets a new one. Raises AccountBlocked when the account is not active. When a parallel
-    confirm of the same person was first it raises Contended, and the store runs the whole unit again.
+    without account gets a new one. A unionid that shows up late and is another account's is not kept: two
+    accounts are never made one, and each unionid leads to one account. Raises AccountBlocked when the account
+    is not active. When a parallel confirm of the same person was first it raises Contended, and the store
+    runs the whole unit again.
     """
     own = await tx.one("accounts.by_openid", appid=identity.appid, openid=identity.openid)
-    if own is None:
-        unionid = identity.unionid
-        try:
-            wechat_user_id = await tx.insert("accounts.add_wechat", **_columns(identity), created_at=now)
-        except UniqueViolation:
-            raise Contended(f"{identity.subject} is being added") from None
-    else:
-        unionid = identity.unionid or own["unionid"]
-        wechat_user_id = own["wechat_user_id"]
-        fresh = {**_columns(identity), "gender": identity.gender or None}
-        del fresh["appid"], fresh["openid"]
-        await tx.changed("accounts.refresh_wechat", id=wechat_user_id, **fresh, updated_at=now)
+    wechat_user_id, unionid = await _written(tx, own, identity, now)
     if own is None or own["id"] is None:
-        return await _bind(tx, wechat_user_id, unionid, identity, now)
+        return await _account(tx, wechat_user_id, unionid, identity, now)
+    if unionid != own["unionid"] and await _owner(tx, unionid, other_than=own["id"]):
+        log.info("unionid_of_another_account", user_id=own["id"], wechat_user_id=wechat_user_id)
+        await tx.changed("accounts.set_unionid", id=wechat_user_id, unionid=own["unionid"])
     return _active(await _refreshed(tx, own, identity, now))
 
 
-async def _bind(
+async def bind(tx: Connection, identity: Identity, user_id: int, now: datetime) -> bool:
+    """Bind *identity* to the account *user_id*, whose row is locked; tell whether it was not before.
+
+    Part of the caller's transaction, which is to be rolled back where this raises. Raises AlreadyBound where
+    openid or unionid is another account's, WechatBound where the account has another identity of the same
+    app, and Contended as `find_or_create`.
+    """
+    own = await tx.one("accounts.by_openid", appid=identity.appid, openid=identity.openid)
+    if own is not None and own["id"] not in (None, user_id):
+        raise AlreadyBound(f"{identity.subject} is another account's")
+    wechat_user_id, unionid = await _written(tx, own, identity, now)
+    if await _owner(tx, unionid, other_than=user_id):
+        raise AlreadyBound(f"the unionid of {identity.subject} is another account's")
+    if own is not None and own["id"] == user_id:
+        return False
+    bound = await tx.all("accounts.wechat_of_user", uid=user_id)
+    if identity.appid in (row["appid"] for row in bound):
+        raise WechatBound(f"user {user_id} has another identity of {identity.appid}")
+    if not await tx.changed("accounts.bind_wechat", id=wechat_user_id, uid=user_id, bind_at=now):
+        raise Contended(f"{identity.subject} is being bound")
+    await tx.changed("accounts.refresh_user", id=user_id, **_shown(identity, None), updated_at=now)
+    return True
+
+
+async def refuse_foreign(tx: Connection, identity: Identity, user_id: int) -> None:
+    """Raise AlreadyBound where *identity* is another account's than *user_id*, by openid or by unionid."""
+    own = await tx.one("accounts.by_openid", appid=identity.appid, openid=identity.openid)
+    if own is not None and own["id"] not in (None, user_id):
+        raise AlreadyBound(f"{identity.subject} is another account's")
+    unionid = identity.unionid or (own["unionid"] if own else None)
+    if await _owner(tx, unionid, other_than=user_id):
+        raise AlreadyBound(f"the unionid of {identity.subject} is another account's")
+
+
+async def _written(
+    tx: Connection, own: Row | None, identity: Identity, now: datetime
+) -> tuple[int, str | None]:
+    """Write what WeChat tells into the identity's row, *own* or a new one; return its id and unionid."""
+    if own is None:
+        try:
+            added = await tx.insert("accounts.add_wechat", **_columns(identity), created_at=now)
+        except UniqueViolation:
+            raise Contended(f"{identity.subject} is being added") from None
+        return added, identity.unionid
+    fresh = {**_columns(identity), "gender": identity.gender or None}
+    del fresh["appid"], fresh["openid"]
+    if not await tx.changed("accounts.refresh_wechat", id=own["wechat_user_id"], **fresh, updated_at=now):
+        raise Contended(f"{identity.subject} is being deleted")
+    return own["wechat_user_id"], identity.unionid or own["unionid"]
+
+
+async def _owner(tx: Connection, unionid: str | None, *, other_than: int | None = None) -> int | None:
+    """Return the account that a unionid leads to, None where there is none but *other_than*.
+
+    It comes after the identity's own row is written: of two that meet, one then waits and sees the other.
+    """
+    rows = await tx.all("accounts.by_unionid", unionid=unionid) if unionid else []
+    return next((row["uid"] for row in rows if row["uid"] not in (None, other_than)), None)
+
+
+async def _account(
     tx: Connection, wechat_user_id: int, unionid: str | None, identity: Identity, now: datetime
 ) -> Row:
     """Bind an identity to the account of its unionid, or to a new one."""
-    others = await tx.all("accounts.by_unionid", unionid=unionid) if unionid else []
-    user_id = next((row["uid"] for row in others if row["uid"] is not None), None)
-    if user_id is None:
-        user_id = await tx.insert(
-            "accounts.add_user",
-            nickname=identity.nickname,
-            avatar_url=identity.avatar_url,
-            gender=GENDERS.get(identity.gender),
-            created_at=now,
-        )
+    joined = await _owner(tx, unionid)
+    user_id = joined or await tx.insert(
+        "accounts.add_user",
+        nickname=identity.nickname,
+        avatar_url=identity.avatar_url,
+        gender=GENDERS.get(identity.gender),
+        created_at=now,
+    )
+    if joined is None:
         await tx.insert(
             "accounts.add_login_type",
             user_id=user_id,
@@ -174,6 +232,8 @@ async def _bind(
         )
     if not await tx.changed("accounts.bind_wechat", id=wechat_user_id, uid=user_id, bind_at=now):
         raise Contended(f"{identity.subject} is being bound")
+    if joined is not None:
+        await settle(tx, user_id, now)
     user = await tx.one("accounts.user", id=user_id)
     if user is None:
         raise Contended(f"user {user_id} is being deleted")
@@ -194,13 +254,20 @@ async def _refreshed(tx: Connection, own: Row, identity: Identity, now: datetime
     await tx.changed(
         "accounts.refresh_user",
         id=own["id"],
-        nickname=identity.nickname,
-        nickname_before=own["wechat_nickname"] or "",
-        avatar_url=identity.avatar_url,
-        avatar_url_before=own["wechat_avatar_url"] or "",
+        **_shown(identity, own),
         updated_at=now,
     )
     return {**own, **fresh}
+
+
+def _shown(identity: Identity, own: Row | None) -> dict[str, str | None]:
+    """Return what an account shows from WeChat, and what it had from there before."""
+    return {
+        "nickname": identity.nickname,
+        "nickname_before": (own and own["wechat_nickname"]) or "",
+        "avatar_url": identity.avatar_url,
+        "avatar_url_before": (own and own["wechat_avatar_url"]) or "",
+    }
 
 
 def _active(user: Row) -> Row:

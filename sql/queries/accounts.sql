@@ -134,8 +134,11 @@ SET nickname = CASE WHEN nickname = :nickname_before THEN NULL ELSE nickname END
     gender = CASE WHEN gender = :gender_before THEN NULL ELSE gender END, updated_at = :updated_at
 WHERE id = :id;
 
+-- name: set_unionid
+UPDATE wechat_users SET unionid = :unionid WHERE id = :id;
+
 -- name: wechat_of_user
-SELECT id FROM wechat_users WHERE uid = :uid ORDER BY id;
+SELECT id, appid FROM wechat_users WHERE uid = :uid ORDER BY id;
 
 -- name: unbind_wechat
 -- WeChat's tokens go with the binding.
