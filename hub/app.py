@@ -48,9 +48,12 @@ from hub.limits.redis import RedisLimiter
 from hub.limits.rules import Limiter
 from hub.ops.routes import OpsRoutes
 from hub.qr.attempts import Attempts
-from hub.qr.consent import Consent, ConsentState
+from hub.qr.callback.pages import CallbackPages, Way
+from hub.qr.callback.service import Callback
+from hub.qr.consent import Consent, ConsentState, Kind
 from hub.qr.follow import Sweep
 from hub.qr.grants import Grants
+from hub.qr.h5 import H5
 from hub.qr.identifiers import Identifiers
 from hub.qr.pages import QrPages
 from hub.qr.phone import Phone
@@ -78,6 +81,7 @@ from hub.web.assets import Assets
 from hub.web.context import RequestContext
 from hub.web.cookies import Cookies
 from hub.web.origins import Origins
+from hub.web.outcomes import Outcomes
 from hub.web.pages import Pages
 from hub.web.problems import HANDLERS
 from hub.web.sockets import OpenSockets
@@ -85,6 +89,7 @@ from hub.wechat.client import App, WeChatClient
 from hub.wechat.doors import WebConsent
 from hub.wechat.sandbox.app import create_sandbox
 from hub.wechat.sandbox.messages import messages_route
+from hub.wechat.transport import Transport
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -105,6 +110,7 @@ def create_app(settings: Settings) -> Starlette:
     cookies = Cookies(cookie_keys, secure=settings.base_url.startswith("https:"))
     origins = Origins(settings.origins)
     pages = Pages(settings.site_name)
+    outcomes = Outcomes(pages)
     grants = Grants(cookies)
     clients = Clients.load(settings.oauth_clients)
     login_log = LoginLog()
@@ -191,12 +197,15 @@ def create_app(settings: Settings) -> Starlette:
         origins,
     )
 
-    wechat = WeChatClient(*settings.wechat_urls)
-    consent = None
+    api_url, open_url = settings.wechat_urls
+    transport = Transport(api_url)
+    wechat = WeChatClient(transport, open_url)
+    states = ConsentState(cookie_keys)
+    h5 = None
     if settings.h5_app[0]:
         door = WebConsent(wechat, App(*settings.h5_app), settings.callback_uri, settings.wechat_scope)
-        consent = Consent(attempts, phone, door, ConsentState(cookie_keys), data_keys)
-    doors = tuple(dict.fromkeys((settings.default_door, *(["h5"] if consent else []), "app")))
+        h5 = H5(attempts, phone, door, states, data_keys)
+    doors = tuple(dict.fromkeys((settings.default_door, *(["h5"] if h5 else []), "app")))
 
     sockets = OpenSockets()
     qr_sockets = QrSockets(
@@ -227,16 +236,22 @@ def create_app(settings: Settings) -> Starlette:
     qr_pages = QrPages(
         attempts=attempts,
         phone=phone,
-        consent=consent,
+        h5=h5,
         grants=grants,
         guard=guard,
         cookies=cookies,
         pages=pages,
+        outcomes=outcomes,
         info=info,
         door=doors[0],
         phone_url=f"{SANDBOX_PATH}/phone" if settings.sandbox else None,
         wechat_only=not settings.sandbox,
     )
+    consents: dict[Kind, Consent] = {}
+    ways: dict[Kind, Way] = {}
+    if h5:
+        consents[Kind.H5], ways[Kind.H5] = h5, qr_pages.claimed
+    callback = CallbackPages(Callback(attempts, states, consents), ways, guard, cookies, outcomes)
     followers = Followers(events, sessions)
     account_stream = AccountStream(
         sessions=sessions, followers=followers, streams=streams, sockets=sockets, origins=origins
@@ -247,6 +262,7 @@ def create_app(settings: Settings) -> Starlette:
         *qr.routes(),
         *qr_sockets.routes(),
         *qr_pages.routes(),
+        *callback.routes(),
         *account_stream.routes(),
         *tokens.routes(),
         *oauth.routes(),
@@ -272,7 +288,7 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             worker = (background.http, background.worker) if settings.hub_worker == "in-process" else ()
-            for part in (store, broker, limiter, wechat, sessions, passwords, sweep, followers, *worker):
+            for part in (store, broker, limiter, transport, sessions, passwords, sweep, followers, *worker):
                 await part.start()
                 stack.push_async_callback(part.stop)
             yield

@@ -11,6 +11,7 @@ from hub.store.database import Store
 from hub.store.migrate import MigrationFailed, pending
 from hub.wechat.client import App, WeChatClient
 from hub.wechat.errors import CodeRefused, WeChatError
+from hub.wechat.transport import Transport
 
 _PROBE = "doctor"  # a code that WeChat has never given: refusing it proves that id and secret are right
 
@@ -58,16 +59,16 @@ async def wechat(api_url: str, open_url: str, app: App) -> Finding:
     """Send WeChat a code that it must refuse."""
     if not app.appid:
         return Finding("wechat", False, "WECHAT_H5_APP_ID: no app is configured, only the door `app` is open")
-    client = WeChatClient(api_url, open_url)
-    await client.start()
+    transport = Transport(api_url)
+    await transport.start()
     try:
-        await client.exchange(app, _PROBE)
+        await WeChatClient(transport, open_url).exchange(app, _PROBE)
     except CodeRefused:
         return Finding("wechat", True, f"{api_url} knows {app.appid}")
     except WeChatError as error:
         return Finding("wechat", False, f"WECHAT_H5_APP_ID, WECHAT_H5_APP_SECRET: {error}")
     finally:
-        await client.stop()
+        await transport.stop()
     return Finding("wechat", False, f"WECHAT_API_URL: {api_url} takes any code, so it is not WeChat")
 
 

@@ -1,41 +1,33 @@
-"""The client that talks to WeChat's `sns` endpoints; only the base addresses say who answers."""
+"""The client of WeChat's OAuth 2, for websites and for WeChat's own browser, and of its `sns` endpoints."""
 
-import asyncio
-import logging
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple
 from urllib.parse import quote, urlencode
 
-import httpx2
-import structlog
-from prometheus_client import Counter, Histogram
-
 from hub.wechat import replies
-from hub.wechat.errors import Call, CodeRefused, Misconfigured, Unreachable, WeChatError, label, refusal
+from hub.wechat.errors import CodeRefused
 from hub.wechat.replies import CodeReply, Profile
+from hub.wechat.transport import App, Transport
 
-log = structlog.stdlib.get_logger("hub.wechat")
-# At INFO it writes the address of each request, and WeChat wants secrets and codes in the address.
-logging.getLogger("httpx2").setLevel(logging.WARNING)
+__all__ = ["App", "Embed", "Person", "WeChatClient"]
 
-CALL_SECONDS = Histogram("hub_wechat_call_seconds", "Time a call to WeChat took, answered or not.", ["call"])
-ERRORS = Counter("hub_wechat_errors_total", "Calls to WeChat that failed.", ["call", "errcode"])
-
-T = TypeVar("T")
-
-_CONNECT_LIMIT: Final = 3.0
-_BODY_LIMIT: Final = 64 * 1024
+_STATE: Final = re.compile(r"[A-Za-z0-9]{1,128}")
 
 
-class App(NamedTuple):
-    """One app as registered with WeChat."""
+class Embed(NamedTuple):
+    """How WeChat's QR page looks within a frame of a site's own page, as `wxLogin.js` would ask for it.
 
-    appid: str
-    secret: str
+    *self_redirect* leads the frame and not the page to the callback, *href* is a style sheet (https, or
+    `data:text/css;base64`), *stylelite* the newer look, *fast_login* offers the desktop WeChat's own account.
+    """
 
-    def __repr__(self) -> str:
-        return f"App(appid={self.appid!r})"
+    self_redirect: bool = False
+    style: Literal["black", "white"] = "black"
+    href: str = ""
+    stylelite: bool = False
+    fast_login: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,33 +55,14 @@ class Person:
 
 
 class WeChatClient:
-    """WeChat over HTTP: *api_url* serves `/sns/…`, *open_url* the page where a person consents.
+    """People's consent, over *transport*; *open_url* serves the pages where they give it.
 
-    *call_limit* is the longest a whole call may take, in seconds; connecting gets at most 3 of them.
-    Every call is made once: after a failure nobody knows whether WeChat has used the code up, and a second
-    exchange would answer 40163 for a good one. Redirects and proxies from the environment are not followed.
+    Its calls raise WeChatError.
     """
 
-    def __init__(self, api_url: str, open_url: str, *, call_limit: float = 8.0) -> None:
-        self._api_url = api_url.rstrip("/")
+    def __init__(self, transport: Transport, open_url: str) -> None:
+        self._transport = transport
         self._open_url = open_url.rstrip("/")
-        self._call_limit = call_limit
-        self._http: httpx2.AsyncClient | None = None
-
-    async def start(self) -> None:
-        """Open the connection pool, for the life of the process."""
-        self._http = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(self._call_limit, connect=_CONNECT_LIMIT),
-            follow_redirects=False,
-            trust_env=False,
-            headers={"accept": "application/json, text/plain", "accept-encoding": "identity"},
-        )
-
-    async def stop(self) -> None:
-        """Close the connections."""
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
 
     def consent_url(self, app: App, redirect_uri: str, scope: str, state: str) -> str:
         """Return where WeChat's in-app browser asks for consent; it checks the order of these parameters."""
@@ -100,8 +73,33 @@ class WeChatClient:
             "scope": scope,
             "state": state,
         }
-        encoded = urlencode(query, quote_via=quote, safe="")
-        return f"{self._open_url}/connect/oauth2/authorize?{encoded}#wechat_redirect"
+        return f"{self._open_url}/connect/oauth2/authorize?{_encoded(query)}#wechat_redirect"
+
+    def qrconnect_url(self, app: App, redirect_uri: str, state: str, *, embed: Embed | None = None) -> str:
+        """Return where a website's visitor finds WeChat's QR code; with *embed* it is made for a frame.
+
+        The frame needs `allow="local-network-access"` for *fast_login* in newer browsers. Raises ValueError
+        for a *state* other than 1 to 128 letters and digits.
+        """
+        if not _STATE.fullmatch(state):
+            raise ValueError("state must be 1 to 128 letters and digits")
+        query = {
+            "appid": app.appid,
+            "redirect_uri": redirect_uri,
+            "response_type": "code",
+            "scope": "snsapi_login",
+            "state": state,
+        }
+        if embed is not None:
+            query |= {
+                "login_type": "jssdk",
+                "self_redirect": "true" if embed.self_redirect else "default",
+                "style": embed.style,
+            }
+            query |= {"href": embed.href} if embed.href else {}
+            query |= {"stylelite": "1"} if embed.stylelite else {}
+            query |= {} if embed.fast_login else {"fast_login": "0"}
+        return f"{self._open_url}/connect/qrconnect?{_encoded(query)}#wechat_redirect"
 
     async def person(self, app: App, code: str, lang: str = "zh_CN") -> Person:
         """Return who consented: the exchange, then the profile where the consent covers it.
@@ -109,7 +107,7 @@ class WeChatClient:
         A snapshot user's profile is not asked for, since it is made up as well. Raises WeChatError.
         """
         granted = await self.exchange(app, code)
-        if granted.scope == "snsapi_base" or granted.is_snapshot:
+        if set(granted.scope.split(",")) == {"snsapi_base"} or granted.is_snapshot:
             shown = Profile(granted.openid)
         else:
             shown = await self.userinfo(granted.access_token, granted.openid, lang)
@@ -141,7 +139,29 @@ class WeChatClient:
             "code": code,
             "grant_type": "authorization_code",
         }
-        return await self._call("exchange", "/sns/oauth2/access_token", params, replies.code_reply)
+        return await self._transport.call(
+            "exchange", "GET", "/sns/oauth2/access_token", params=params, read=replies.code_reply
+        )
+
+    async def refresh(self, app: App, refresh_token: str) -> CodeReply:
+        """Return a live access token for the person of *refresh_token*, which nothing keeps beyond 30 days.
+
+        WeChat prolongs an access token that is still alive and makes a new one otherwise. Raises WeChatError:
+        CodeRefused where only a new consent helps.
+        """
+        params = {"appid": app.appid, "grant_type": "refresh_token", "refresh_token": refresh_token}
+        return await self._transport.call(
+            "refresh", "GET", "/sns/oauth2/refresh_token", params=params, read=replies.code_reply
+        )
+
+    async def check(self, access_token: str, openid: str) -> bool:
+        """Say whether *access_token* is alive and *openid*'s. Raises WeChatError where WeChat cannot say."""
+        params = {"access_token": access_token, "openid": openid}
+        try:
+            await self._transport.call("check", "GET", "/sns/auth", params=params, read=replies.nothing)
+        except CodeRefused:
+            return False
+        return True
 
     async def userinfo(self, access_token: str, openid: str, lang: str = "zh_CN") -> Profile:
         """Return the profile of *openid*; the token's scope must cover it. Raises WeChatError.
@@ -156,55 +176,8 @@ class WeChatClient:
                 raise ValueError("the profile of somebody else")
             return shown
 
-        return await self._call("userinfo", "/sns/userinfo", params, read)
-
-    async def _call(
-        self, call: Call, path: str, params: Mapping[str, str], read: Callable[[Mapping[str, object]], T]
-    ) -> T:
-        try:
-            with CALL_SECONDS.labels(call).time():
-                body = await self._fetch(call, path, params)
-            return _read(call, body, read)
-        except WeChatError as error:
-            ERRORS.labels(call, label(error)).inc()
-            write = log.error if isinstance(error, Misconfigured) else log.warning
-            write(
-                "wechat_call_failed",
-                call=call,
-                kind=type(error).__name__,
-                errcode=error.errcode,
-                rid=error.rid,
-                reason=error.reason,
-            )
-            raise
-
-    async def _fetch(self, call: Call, path: str, params: Mapping[str, str]) -> bytes:
-        if self._http is None:
-            raise RuntimeError("the WeChat client is not started")
-        body = bytearray()
-        try:
-            async with (
-                asyncio.timeout(self._call_limit),
-                self._http.stream("GET", self._api_url + path, params=params) as response,
-            ):
-                if response.status_code != 200:
-                    raise Unreachable(call, detail=f"status {response.status_code}")
-                async for chunk in response.aiter_raw():
-                    body += chunk
-                    if len(body) > _BODY_LIMIT:
-                        raise Unreachable(call, detail="reply too large")
-        except (httpx2.HTTPError, TimeoutError) as error:
-            # Without its cause: that one holds the request, whose address holds the secret.
-            raise Unreachable(call, detail=type(error).__name__) from None
-        return bytes(body)
+        return await self._transport.call("userinfo", "GET", "/sns/userinfo", params=params, read=read)
 
 
-def _read(call: Call, body: bytes, read: Callable[[Mapping[str, object]], T]) -> T:
-    try:
-        reply = replies.parse(body)
-        errcode = replies.errcode(reply)
-        if errcode == 0:
-            return read(reply)
-    except ValueError as error:
-        raise Unreachable(call, detail=f"garbled reply, {error}") from None
-    raise refusal(call, errcode, replies.rid(reply))
+def _encoded(query: Mapping[str, str]) -> str:
+    return urlencode(query, quote_via=quote, safe="")

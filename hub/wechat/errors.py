@@ -1,10 +1,11 @@
 """What can go wrong with a call to WeChat, told apart by what the caller should do about it.
 
 ProviderFailed
-└─ WeChatError          an errcode this table does not know
-   ├─ CodeRefused       the consent is spent: let the person start again
+└─ WeChatError          an errcode that this call should never get, or that this table does not know
+   ├─ CodeRefused       what the person came with is spent: let the person start again
+   ├─ TokenRefused      an app's own access token is not, or no longer, the one: get another
    ├─ BackOff           busy, too fast or out of quota: come back after `retry_after` seconds
-   ├─ Misconfigured     the app's settings are wrong: tell the operator
+   ├─ Misconfigured     the app's settings, or what it asks for, are wrong: tell the operator
    ├─ Blocked           WeChat refuses this very person
    └─ Unreachable       no answer, or one that cannot be read; whether the call took effect is unknown
 """
@@ -13,7 +14,18 @@ from typing import Final, Literal
 
 from hub.errors import ProviderFailed
 
-Call = Literal["exchange", "userinfo"]
+Call = Literal[
+    "exchange",
+    "refresh",
+    "check",
+    "userinfo",
+    "stable_token",
+    "create_qr",
+    "user_info",
+    "session",
+    "code_image",
+    "phone_number",
+]
 
 
 class WeChatError(ProviderFailed):
@@ -30,7 +42,11 @@ class WeChatError(ProviderFailed):
 
 
 class CodeRefused(WeChatError):
-    """The code or the token got by it is wrong, used or too old; only a new consent helps."""
+    """The person's code, openid or the token got by it is wrong, used or too old; only a new start helps."""
+
+
+class TokenRefused(WeChatError):
+    """The app's access token, which was sent along, is wrong, replaced or too old."""
 
 
 class BackOff(WeChatError):
@@ -42,7 +58,7 @@ class BackOff(WeChatError):
 
 
 class Misconfigured(WeChatError):
-    """App id, secret, address list or scope are not what WeChat has on file."""
+    """App id, secret, address list, scope, page or scene are not what WeChat has on file or takes."""
 
 
 class Blocked(WeChatError):
@@ -53,24 +69,36 @@ class Unreachable(WeChatError):
     """Time-out, broken connection, a redirect, a status other than 200, or a body that is no valid reply."""
 
 
-_KINDS: Final[dict[int, type[CodeRefused | BackOff | Misconfigured | Blocked]]] = {
-    **dict.fromkeys((40003, 40014, 40029, 40030, 40163, 41008), CodeRefused),
-    **dict.fromkeys((42001, 42002, 42003, 42007, 50001), CodeRefused),
+_Kind = type[CodeRefused | TokenRefused | BackOff | Misconfigured | Blocked]
+
+_KINDS: Final[dict[int, _Kind]] = {
+    **dict.fromkeys((40001, 40003, 40014, 40029, 40030, 40163, 41003, 41008, 41009), CodeRefused),
+    **dict.fromkeys((42001, 42002, 42003, 42007, 50001, 50005), CodeRefused),
     **dict.fromkeys((-1, 45009, 45011), BackOff),
-    **dict.fromkeys((40001, 40002, 40013, 40125, 40164, 41001, 41002, 41004), Misconfigured),
-    **dict.fromkeys((43001, 43002, 43003, 47001, 48001, 89503), Misconfigured),
+    **dict.fromkeys((40002, 40013, 40125, 40129, 40164, 40169, 41001, 41002, 41004, 41030), Misconfigured),
+    **dict.fromkeys((43001, 43002, 43003, 44002, 47001, 48001, 89503), Misconfigured),
     **dict.fromkeys((40226, 50002), Blocked),
 }
+_TOKEN_REFUSED: Final = frozenset((40001, 40014, 42001))
+_WITH_SECRET: Final = frozenset(("exchange", "stable_token", "session"))
+_WITH_APP_TOKEN: Final = frozenset(("create_qr", "user_info", "code_image", "phone_number"))
+_WITHOUT_PERSON: Final = frozenset(("stable_token", "create_qr", "code_image"))
 
 
 def refusal(call: Call, errcode: int, rid: str | None) -> WeChatError:
-    """Return the error for *errcode*.
+    """Return the error for *errcode*, which means what *call* had sent along.
 
-    40001 means a wrong app secret where the secret is sent, and a wrong access token everywhere else.
+    40001 is a wrong app secret where the secret is sent, and a wrong access token everywhere else; that token
+    is the app's own or the person's. Where no person takes part, none can be refused.
     """
-    if errcode == 40001 and call != "exchange":
-        return CodeRefused(call, errcode, rid)
-    return _KINDS.get(errcode, WeChatError)(call, errcode, rid)
+    kind: type[WeChatError] = _KINDS.get(errcode, WeChatError)
+    if call in _WITH_SECRET and errcode == 40001:
+        kind = Misconfigured
+    elif call in _WITH_APP_TOKEN and errcode in _TOKEN_REFUSED:
+        kind = TokenRefused
+    elif call in _WITHOUT_PERSON and kind in (CodeRefused, Blocked):
+        kind = WeChatError
+    return kind(call, errcode, rid)
 
 
 def label(error: WeChatError) -> str:

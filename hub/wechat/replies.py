@@ -1,4 +1,4 @@
-"""What WeChat's `sns` replies mean: bytes in, typed values or ValueError out. No I/O."""
+"""What WeChat's replies mean: bytes in, typed values or ValueError out. No I/O."""
 
 import json
 import re
@@ -8,7 +8,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 _IDENTIFIER: Final = re.compile(r"[!-~]{1,64}")
-_TOKEN: Final = re.compile(r"[!-~]{1,512}")
+_CODE: Final = re.compile(r"[!-~]{1,512}")
+_TOKEN: Final = re.compile(r"[!-~]{1,1024}")
+_CALLING_CODE: Final = re.compile(r"[1-9][0-9]{0,2}")
+_NATIONAL_NUMBER: Final = re.compile(r"[0-9]{4,14}")
 _RID: Final = re.compile(r"\b(?:rid|req_id)\s*:\s*([\w-]{1,64})", re.ASCII)
 _HINT: Final = re.compile(r"\bhints?\s*:\s*\[\s*([\w!.-]{1,64})", re.ASCII)
 _CONTROLS: Final = {**dict.fromkeys(range(0x20), " "), **dict.fromkeys(range(0x7F, 0xA0), " ")}
@@ -51,9 +54,70 @@ class Profile:
     language: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AppToken:
+    """An app's own access token, good for *expires_in* seconds."""
+
+    access_token: str = field(repr=False)
+    expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A QR code of an official account: *url* is what it says, good for *expire_seconds*."""
+
+    ticket: str
+    url: str
+    expire_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """A person as an official account knows them; who does not follow it (*subscribe*) has an openid only.
+
+    Since the end of 2021 WeChat leaves nickname and picture empty here as well.
+    """
+
+    openid: str
+    unionid: str | None = None
+    subscribe: bool = False
+    nickname: str = ""
+    avatar_url: str = ""
+    gender: int = 0
+    country: str = ""
+    province: str = ""
+    city: str = ""
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MiniSession:
+    """Who runs a mini program, and the key that WeChat signs and encrypts with for them."""
+
+    openid: str
+    unionid: str | None
+    session_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MiniPhone:
+    """A number that its person gave to a mini program, in E.164, and its calling code, such as `+86`."""
+
+    phone_e164: str = field(repr=False)
+    country_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture: its bytes, and `image/png` or `image/jpeg`."""
+
+    content: bytes = field(repr=False)
+    media_type: str
+
+
 def is_code(code: str) -> bool:
     """Return whether *code* has the shape of an authorization code: 1 to 512 printable ASCII characters."""
-    return _TOKEN.fullmatch(code) is not None
+    return _CODE.fullmatch(code) is not None
 
 
 def parse(body: bytes) -> dict[str, object]:
@@ -85,7 +149,10 @@ def rid(reply: Mapping[str, object]) -> str | None:
 
 
 def code_reply(reply: Mapping[str, object]) -> CodeReply:
-    """Read the reply of `/sns/oauth2/access_token`. Raises ValueError where a member is missing or odd."""
+    """Read the reply of `/sns/oauth2/access_token` or `…/refresh_token`.
+
+    Raises ValueError where a member is missing or odd.
+    """
     return CodeReply(
         openid=_identifier(reply, "openid"),
         unionid=_unionid(reply),
@@ -104,12 +171,75 @@ def profile(reply: Mapping[str, object]) -> Profile:
         unionid=_unionid(reply),
         nickname=_text(reply, "nickname"),
         avatar_url=_address(reply.get("headimgurl")),
-        gender=1 if reply.get("sex") in (1, "1") else 2 if reply.get("sex") in (2, "2") else 0,
+        gender=_gender(reply),
         country=_text(reply, "country"),
         province=_text(reply, "province"),
         city=_text(reply, "city"),
         language=_text(reply, "language"),
     )
+
+
+def nothing(_: Mapping[str, object]) -> None:
+    """Read a reply whose errcode says it all."""
+
+
+def app_token(reply: Mapping[str, object]) -> AppToken:
+    """Read the reply of `/cgi-bin/stable_token`. Raises ValueError where there is no live token in it."""
+    expires_in = min(_whole(reply.get("expires_in")), _LONGEST_LIFE)
+    if expires_in < 1:
+        raise ValueError("a token without life")
+    return AppToken(_token(reply, "access_token"), expires_in)
+
+
+def ticket(reply: Mapping[str, object]) -> Ticket:
+    """Read the reply of `/cgi-bin/qrcode/create`. Raises ValueError where a member is missing or odd."""
+    url = _address(reply.get("url"))
+    if not url:
+        raise ValueError("no address to draw")
+    return Ticket(_token(reply, "ticket"), url, _whole(reply.get("expire_seconds")))
+
+
+def follower(reply: Mapping[str, object]) -> Follower:
+    """Read the reply of `/cgi-bin/user/info`. Raises ValueError where the openid or unionid is odd."""
+    return Follower(
+        openid=_identifier(reply, "openid"),
+        unionid=_unionid(reply),
+        subscribe=reply.get("subscribe") in (1, "1"),
+        nickname=_text(reply, "nickname"),
+        avatar_url=_address(reply.get("headimgurl")),
+        gender=_gender(reply),
+        country=_text(reply, "country"),
+        province=_text(reply, "province"),
+        city=_text(reply, "city"),
+        language=_text(reply, "language")[:16],
+    )
+
+
+def mini_session(reply: Mapping[str, object]) -> MiniSession:
+    """Read the reply of `/sns/jscode2session`. Raises ValueError where a member is missing or odd."""
+    return MiniSession(_identifier(reply, "openid"), _unionid(reply), _identifier(reply, "session_key"))
+
+
+def mini_phone(reply: Mapping[str, object]) -> MiniPhone:
+    """Read the reply of `/wxa/business/getuserphonenumber`. Raises ValueError where it holds no number."""
+    info = reply.get("phone_info")
+    if not isinstance(info, dict):
+        raise ValueError("no phone_info")
+    code, number = str(info.get("countryCode", "")).removeprefix("+"), info.get("purePhoneNumber")
+    if not (_CALLING_CODE.fullmatch(code) and isinstance(number, str) and _NATIONAL_NUMBER.fullmatch(number)):
+        raise ValueError("no phone number")
+    if len(code + number) > 15:
+        raise ValueError("longer than any phone number")
+    return MiniPhone(f"+{code}{number}", f"+{code}")
+
+
+def image(body: bytes) -> Image | None:
+    """Return the picture that *body* is, or None; its first bytes say so, whatever its media type."""
+    if body.startswith(b"\x89PNG\r\n\x1a\n"):
+        return Image(body, "image/png")
+    if body.startswith(b"\xff\xd8\xff"):
+        return Image(body, "image/jpeg")
+    return None
 
 
 def _whole(value: object) -> int:
@@ -133,6 +263,10 @@ def _identifier(reply: Mapping[str, object], name: str) -> str:
 
 def _token(reply: Mapping[str, object], name: str) -> str:
     return _matching(_TOKEN, reply.get(name))
+
+
+def _gender(reply: Mapping[str, object]) -> int:
+    return 1 if reply.get("sex") in (1, "1") else 2 if reply.get("sex") in (2, "2") else 0
 
 
 def _unionid(reply: Mapping[str, object]) -> str | None:

@@ -20,6 +20,7 @@ from hub.wechat.errors import (
     WeChatError,
 )
 from hub.wechat.sandbox import create_sandbox
+from hub.wechat.transport import Transport
 from tests.servers.uvicorn_app import serve
 
 APP = App("wx0123456789abcdef", "0123456789abcdef0123456789abcdef")
@@ -46,10 +47,10 @@ async def sandbox(base: str) -> AsyncIterator[httpx2.AsyncClient]:
 @pytest.fixture
 async def client(base: str) -> AsyncIterator[WeChatClient]:
     """Return a started client of the stand-in."""
-    client = WeChatClient(base, base)
-    await client.start()
-    yield client
-    await client.stop()
+    transport = Transport(base)
+    await transport.start()
+    yield WeChatClient(transport, base)
+    await transport.stop()
 
 
 async def consent(
@@ -74,7 +75,7 @@ def failures(call: str, errcode: str) -> float:
 
 def test_the_consent_address_has_wechats_order_and_fragment() -> None:
     """Parameters stand in the documented order, everything in them is escaped, and the fragment ends it."""
-    client = WeChatClient("https://api.weixin.qq.com", "https://open.weixin.qq.com/")
+    client = WeChatClient(Transport("https://api.weixin.qq.com"), "https://open.weixin.qq.com/")
     url = client.consent_url(App("wx1", "s"), "https://hub.test/cb?a=b c", "snsapi_userinfo", "s+/=")
     assert url == (
         "https://open.weixin.qq.com/connect/oauth2/authorize?appid=wx1"
@@ -91,7 +92,7 @@ def test_an_apps_secret_stays_out_of_its_repr() -> None:
 async def test_a_client_that_is_not_started_says_so() -> None:
     """Calling before start is a defect of the caller, not an error of WeChat's."""
     with pytest.raises(RuntimeError, match="not started"):
-        await WeChatClient("http://127.0.0.1:9", "http://127.0.0.1:9").exchange(APP, "code")
+        await WeChatClient(Transport("http://127.0.0.1:9"), "http://127.0.0.1:9").exchange(APP, "code")
 
 
 async def test_a_code_becomes_a_person(client: WeChatClient, sandbox: httpx2.AsyncClient) -> None:

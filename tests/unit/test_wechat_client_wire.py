@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hub.wechat.client import App, WeChatClient
 from hub.wechat.errors import Unreachable, WeChatError
 from hub.wechat.replies import CodeReply
+from hub.wechat.transport import Transport
 
 APP = App("wx0123456789abcdef", "0123456789abcdef0123456789abcdef")
 GOOD = b'{"access_token":"a","refresh_token":"r","expires_in":7200,"openid":"o1","scope":"snsapi_base"}'
@@ -58,12 +59,12 @@ class Line:
         """Serve on a free port; the connections are cut when the block ends."""
         server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        client = WeChatClient(address, address, call_limit=call_limit)
-        await client.start()
+        transport = Transport(address, call_limit=call_limit)
+        await transport.start()
         try:
-            yield client
+            yield WeChatClient(transport, address)
         finally:
-            await client.stop()
+            await transport.stop()
             server.close()
             for task in self._serving:
                 task.cancel()
@@ -248,11 +249,11 @@ async def test_a_closed_port_is_unreachable() -> None:
     """Nobody listening is told apart from a refusal."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    client = WeChatClient(f"http://127.0.0.1:{port}", "http://127.0.0.1")
-    await client.start()
+    transport = Transport(f"http://127.0.0.1:{port}")
+    await transport.start()
     with pytest.raises(Unreachable, match="ConnectError"):
-        await client.exchange(APP, "code")
-    await client.stop()
+        await WeChatClient(transport, "http://127.0.0.1").exchange(APP, "code")
+    await transport.stop()
 
 
 async def test_a_kept_connection_that_dies_is_not_tried_again() -> None:
