@@ -1,70 +1,65 @@
-"""WeChat's web consent for the in-app door: out to WeChat with a signed state, and back with a code.
+"""WeChat's consents: out to WeChat with a signed `state`, and back with a code.
 
-The state of one consent is random, signed, short-lived and bound to the browser that landed. WeChat and
-browsers hit callbacks twice: the row in `provider_callbacks` lets one hit exchange the code while the others
-wait for its outcome.
+The state of one consent is random, signed, short-lived and bound to the browser that asked for it. Its kind
+says what the code that comes back is good for; each kind has one `Consent`, and `hub.qr.callback` receives
+them all:
+
+    H5                a phone that has landed claims the attempt
+    OPEN_PLATFORM     the person of the browser that began the attempt approves it
+    OFFICIAL_ACCOUNT  a silent consent (`snsapi_base`) shows who opens the official account's confirm link
 """
 
-import asyncio
 import hmac
 import secrets
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from enum import IntEnum
+from typing import NamedTuple, Protocol
 
-import structlog
-
-from hub.accounts.identities import Identity, SealedTokens
-from hub.errors import (
-    AlreadyClaimed,
-    AttemptExpired,
-    AttemptFailed,
-    AttemptNotFound,
-    HubError,
-    StoreUnavailable,
-    WrongState,
-)
 from hub.qr.attempt import Attempt
-from hub.qr.attempts import Attempts
-from hub.qr.identifiers import hashed
-from hub.qr.phone import Phone
-from hub.store.database import UniqueViolation
-from hub.store.encryption import DataKeys
-from hub.wechat.doors import WebConsent
-from hub.wechat.errors import Blocked, WeChatError
-
-log = structlog.stdlib.get_logger("hub.qr")
+from hub.store.database import Connection
 
 STATE_LIFE = 600  # seconds: as long as a whole attempt
-_LEASE = 15.0  # seconds one hit has to exchange the code
+_BODY = 25
 _MAC = 16
 
 
-class Outcome(NamedTuple):
-    """What came of a callback: a page's name, and after a claim the attempt and its subject."""
+class Kind(IntEnum):
+    """What a consent is for; the first byte of its state."""
 
-    name: str
-    attempt: Attempt | None = None
-    subject: str | None = None
+    H5 = 1
+    OPEN_PLATFORM = 2
+    OFFICIAL_ACCOUNT = 3
+
+
+_KINDS = frozenset(Kind)
+
+
+class Stated(NamedTuple):
+    """What a state says."""
+
+    kind: Kind
+    attempt_id: int
 
 
 class ConsentState:
-    """Makes and reads the `state` of a consent: 80 hex characters, for WeChat allows only letters and digits.
+    """Makes and reads the `state` of a consent: 82 hex characters, for WeChat allows only letters and digits.
 
-    attempt id (8 bytes), end of life (4), nonce (12), then a MAC over these and the browser's binding secret.
+    kind (1 byte), attempt id (8), end of life (4), nonce (12), then a MAC over these and the browser's
+    binding secret.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = [hmac.digest(key.encode(), b"consent-state", "sha256") for key in keys]
 
-    def make(self, attempt_id: int, secret: str, now: datetime) -> str:
+    def make(self, kind: Kind, attempt_id: int, secret: str, now: datetime) -> str:
         """Return a fresh state for this attempt and this browser."""
         ends = int(now.timestamp()) + STATE_LIFE
-        body = attempt_id.to_bytes(8) + ends.to_bytes(4) + secrets.token_bytes(12)
+        body = kind.to_bytes(1) + attempt_id.to_bytes(8) + ends.to_bytes(4) + secrets.token_bytes(12)
         return (body + self._mac(self._keys[0], body, secret)).hex()
 
-    def read(self, state: str, secret: str, now: datetime) -> int | None:
-        """Return the attempt's id, or None if the state is forged, old, or of another browser."""
+    def read(self, state: str, secret: str, now: datetime) -> Stated | None:
+        """Return what *state* says, or None if it is forged, old, or of another browser."""
         try:
             raw = bytes.fromhex(state)
         except ValueError:
@@ -72,103 +67,48 @@ class ConsentState:
         body, mac = raw[:-_MAC], raw[-_MAC:]
         if raw.hex() != state:  # another spelling of the same bytes would pass for a fresh state
             return None
-        if len(body) != 24 or int.from_bytes(body[8:12]) <= now.timestamp():
+        if len(body) != _BODY or body[0] not in _KINDS or int.from_bytes(body[9:13]) <= now.timestamp():
             return None
         if not any(hmac.compare_digest(self._mac(key, body, secret), mac) for key in self._keys):
             return None
-        return int.from_bytes(body[:8])
+        return Stated(Kind(body[0]), int.from_bytes(body[1:9]))
 
     @staticmethod
     def _mac(key: bytes, body: bytes, secret: str) -> bytes:
         return hmac.digest(key, body + secret.encode(), "sha256")[:_MAC]
 
 
-class Consent:
-    """Sends a landed phone to WeChat's consent and takes it back."""
+class Outcome(NamedTuple):
+    """What came of a consent: a name, and the attempt as it stands where there is one."""
 
-    def __init__(
-        self, attempts: Attempts, phone: Phone, door: WebConsent, states: ConsentState, keys: DataKeys
-    ) -> None:
-        self._attempts = attempts
-        self._phone = phone
-        self._door = door
-        self._states = states
-        self._data_keys = keys
+    name: str
+    attempt: Attempt | None = None
 
-    def begin(self, attempt: Attempt, secret: str) -> str:
-        """Return the address of WeChat's consent page for the browser with this binding secret."""
-        return self._door.consent_url(self._states.make(attempt.id, secret, self._attempts.store.now()))
 
-    async def finish(self, state: str, code: str | None, secret: str | None, language: str) -> Outcome:
-        """Return the outcome of a callback; a second hit of the same browser gets the first one's.
+class Hit(NamedTuple):
+    """A consent that came back with its code, which nobody else is exchanging.
 
-        Without a code the person has declined. Never raises what a person could not act on.
-        """
-        store = self._attempts.store
-        now = store.now()
-        attempt_id = self._states.read(state, secret, now) if secret else None
-        if attempt_id is None:
-            return Outcome("neutral")
-        if not code:
-            return Outcome("provider_denied")
-        state_hash = hashed(state)
-        try:
-            await store.insert(
-                "qr.begin_callback",
-                state_hash=state_hash,
-                code_hash=hashed(code),
-                attempt_id=attempt_id,
-                leased_until=now + timedelta(seconds=_LEASE),
-                created_at=now,
-            )
-        except UniqueViolation:
-            return await self._await_first(state_hash)
-        outcome = await self._claim(attempt_id, code, language)
-        try:
-            await store.changed("qr.end_callback", state_hash=state_hash, outcome=outcome.name)
-        except StoreUnavailable as error:  # the claim is committed, and only a second hit would ask for this
-            log.warning("callback_not_ended", attempt=attempt_id, reason=error.reason)
-        return outcome
+    `settle(tx, name)` puts the outcome on record inside the transaction that makes it true, so that both come
+    or neither; it raises when another hit has given this one up. What is not settled is recorded afterwards.
+    """
 
-    async def _claim(self, attempt_id: int, code: str, language: str) -> Outcome:
-        try:
-            attempt = await self._attempts.by_id(attempt_id)
-            person = await self._door.person(code, language)
-            if person.is_snapshot:
-                return Outcome("snapshot_user")
-            sealed = SealedTokens.seal(self._data_keys, person, self._attempts.store.now())
-            identity = Identity.from_person(person, sealed)
-            claimed = await self._phone.claim(attempt, identity.subject, identity.profile())
-        except Blocked:
-            return Outcome("account_blocked")
-        except WeChatError as error:
-            log.warning("consent_failed", attempt=attempt_id, errcode=error.errcode, rid=error.rid)
-            return Outcome("provider_away")
-        except (AlreadyClaimed, WrongState):
-            return Outcome("already_claimed")
-        except (AttemptExpired, AttemptNotFound):
-            return Outcome("expired")
-        except AttemptFailed:
-            return Outcome("failed")
-        except HubError as error:
-            log.warning("consent_failed", attempt=attempt_id, reason=error.reason)
-            return Outcome("provider_away")
-        return Outcome("scanned", claimed, claimed.scanned_by)
+    attempt_id: int
+    code: str
+    language: str
+    settle: Callable[[Connection, str], Awaitable[None]]
 
-    async def _await_first(self, state_hash: str) -> Outcome:
-        """Wait for the hit that exchanges the code, and return its outcome."""
-        store = self._attempts.store
-        pause = 0.05
-        while True:
-            row = await store.one("qr.callback", state_hash=state_hash)
-            if row is None:
-                return Outcome("neutral")
-            if row["outcome"] == "scanned":
-                attempt = await self._attempts.by_id(row["attempt_id"])
-                return Outcome("scanned", attempt, attempt.scanned_by)
-            if row["outcome"] is not None:
-                return Outcome(row["outcome"])
-            if store.now() >= row["leased_until"]:
-                return Outcome("provider_away")  # the first hit died; a code is never sent twice
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 0.5)
+
+class Consent(Protocol):
+    """What one kind of consent does with the answer. Each method may raise a HubError."""
+
+    async def accept(self, hit: Hit) -> Outcome:
+        """Exchange the code, once, and act upon who it names."""
+        ...
+
+    async def decline(self, attempt_id: int) -> Outcome:
+        """Take note that the person came back without a code, as often as that happens."""
+        ...
+
+    async def give_up(self, attempt_id: int) -> None:
+        """Take note that the exchange has failed, or that its process has died; the code is spent."""
+        ...

@@ -1,30 +1,25 @@
 """The pages: the sign-in page of the desktop, and what a phone sees after a scan."""
 
-from collections.abc import Awaitable, Callable
-from functools import wraps
-
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hub.errors import AttemptNotFound, NotFound, RateLimited, Unavailable, kinds
+from hub.errors import AttemptNotFound, NotFound, kinds
 from hub.limits.guard import VERIFY, Guard
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts
-from hub.qr.consent import Consent
+from hub.qr.consent import Outcome
 from hub.qr.grants import Grant, Grants
+from hub.qr.h5 import H5
 from hub.qr.phone import Phone
 from hub.qr.request_info import RequestInfo
 from hub.qr.states import ROTATING_DOORS, Status
 from hub.web.cookies import Cookies
 from hub.web.language import language
+from hub.web.outcomes import Outcomes
 from hub.web.pages import Pages
 from hub.web.parsing import client_address
-from hub.web.problems import refuse
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-
-_STATUS = {"not_found": 404, "expired": 410, "provider_away": 502}
 _REASONS = {
     "declined": "declined",
     "reported": "reported",
@@ -36,9 +31,9 @@ _REASONS = {
 
 
 class QrPages:
-    """`/`, `/s/{qr_code}`, WeChat's callback and the problem pages.
+    """`/`, `/s/{qr_code}` and the problem pages.
 
-    *consent* is None where the in-app door is not configured. *phone_url* is the simulated phone's address,
+    *h5* is None where the in-app door is not configured. *phone_url* is the simulated phone's address,
     which only development has. With *wechat_only* other browsers are told where to open the code.
     """
 
@@ -47,11 +42,12 @@ class QrPages:
         *,
         attempts: Attempts,
         phone: Phone,
-        consent: Consent | None,
+        h5: H5 | None,
         grants: Grants,
         guard: Guard,
         cookies: Cookies,
         pages: Pages,
+        outcomes: Outcomes,
         info: RequestInfo,
         door: str,
         phone_url: str | None,
@@ -59,11 +55,12 @@ class QrPages:
     ) -> None:
         self._attempts = attempts
         self._phone = phone
-        self._consent = consent
+        self._h5 = h5
         self._grants = grants
         self._guard = guard
         self._cookies = cookies
         self._pages = pages
+        self._outcomes = outcomes
         self._info = info
         self._door = door
         self._phone_url = phone_url
@@ -73,8 +70,7 @@ class QrPages:
         """Return the routes."""
         return [
             Route("/", self.sign_in, methods=["GET"]),
-            Route("/s/{qr_code}", self._readable(self.land), methods=["GET"]),
-            Route("/api/auth/wechat/callback", self._readable(self.callback), methods=["GET"]),
+            Route("/s/{qr_code}", self._outcomes.readable(self.land), methods=["GET"]),
             Route("/problems/{slug}", self.problem, methods=["GET"]),
         ]
 
@@ -89,7 +85,7 @@ class QrPages:
         try:
             attempt = await self._phone.land(request.path_params["qr_code"])
         except AttemptNotFound:
-            return self._outcome(request, "not_found")
+            return self._outcomes.show(request, "not_found")
         attempt = await self._attempts.tick(attempt)
         granted = grant is not None and grant.key == attempt.key and grant.subject == attempt.scanned_by
         if grant is not None and granted and attempt.status is Status.SCANNED:
@@ -97,26 +93,18 @@ class QrPages:
         if attempt.status in (Status.PENDING, Status.SCANNED):
             return self._to_consent(request, attempt)
         if attempt.status is Status.FAILED:
-            return self._outcome(request, _REASONS.get(attempt.reason or "", "failed"))
+            return self._outcomes.show(request, _REASONS.get(attempt.reason or "", "failed"))
         if attempt.status is Status.CONFIRMED and granted:
-            return self._outcome(request, "confirmed")
-        return self._outcome(request, "expired")
+            return self._outcomes.show(request, "confirmed")
+        return self._outcomes.show(request, "expired")
 
-    async def callback(self, request: Request) -> Response:
-        """Take the person back from WeChat's consent."""
-        await self._guard.spend(VERIFY, client_address(request))
-        if self._consent is None:
-            raise NotFound("the in-app door is not configured")
-        outcome = await self._consent.finish(
-            request.query_params.get("state", "")[:200],
-            request.query_params.get("code", "")[:512] or None,
-            self._cookies.binding(request),
-            language(request),
-        )
-        if outcome.attempt is None or outcome.subject is None:
-            return self._outcome(request, outcome.name)
-        response = RedirectResponse(f"/s/{outcome.attempt.qr_code}", 303, {"cache-control": "no-store"})
-        self._grants.give(response, outcome.attempt, outcome.subject)
+    async def claimed(self, request: Request, outcome: Outcome) -> Response:
+        """Lead a phone on that comes back from its consent: after a claim to the confirm page."""
+        attempt = outcome.attempt
+        if outcome.name != "scanned" or attempt is None or attempt.scanned_by is None:
+            return self._outcomes.show(request, outcome.name)
+        response = RedirectResponse(f"/s/{attempt.qr_code}", 303, {"cache-control": "no-store"})
+        self._grants.give(response, attempt, attempt.scanned_by)
         return response
 
     async def problem(self, request: Request) -> Response:
@@ -126,28 +114,13 @@ class QrPages:
             raise NotFound("no such problem")
         return self._pages.render(request, "problem.html", slug=kind.slug, error_status=kind.status)
 
-    def _readable(self, endpoint: Endpoint) -> Endpoint:
-        """Let people with a phone read that they shall come back, where others get a problem body."""
-
-        @wraps(endpoint)
-        async def page(request: Request) -> Response:
-            try:
-                return await endpoint(request)
-            except (RateLimited, Unavailable) as error:
-                problem = await refuse(request, error)
-                shown = self._outcome(request, "busy", problem.status_code)
-                shown.headers["retry-after"] = problem.headers["retry-after"]
-                return shown
-
-        return page
-
     def _to_consent(self, request: Request, attempt: Attempt) -> Response:
-        if self._consent is None or attempt.door not in ROTATING_DOORS or attempt.door == "app":
-            return self._outcome(request, "open_in_app")
+        if self._h5 is None or attempt.door not in ROTATING_DOORS or attempt.door == "app":
+            return self._outcomes.show(request, "open_in_app")
         if self._wechat_only and "micromessenger" not in request.headers.get("user-agent", "").lower():
-            return self._outcome(request, "open_in_wechat")
+            return self._outcomes.show(request, "open_in_wechat")
         secret = self._cookies.binding_or_new(request)
-        response = RedirectResponse(self._consent.begin(attempt, secret), 302, {"cache-control": "no-store"})
+        response = RedirectResponse(self._h5.consent_url(attempt, secret), 302, {"cache-control": "no-store"})
         self._cookies.bind(request, response, secret)
         return response
 
@@ -166,9 +139,4 @@ class QrPages:
             expires_in=max(0, round(left)),
             purpose=attempt.purpose,
             account_name=None,
-        )
-
-    def _outcome(self, request: Request, name: str, status: int | None = None) -> Response:
-        return self._pages.render(
-            request, "outcome.html", status=status or _STATUS.get(name, 200), outcome=name
         )

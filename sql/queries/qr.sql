@@ -3,10 +3,10 @@
 -- name: create
 INSERT INTO login_sessions (
     session_id, session_seed, qr_code, qr_expires_at, status, seq, purpose, door, binding,
-    redirect_uri, state, code_hash, ip_address, user_agent, expires_at, created_at, updated_at
+    initiator_user_id, initiator_sid, redirect_uri, state, code_hash, ip_address, user_agent, expires_at, created_at, updated_at
 ) VALUES (
     :session_id, :session_seed, :qr_code, :qr_expires_at, 'pending', 1, :purpose, :door, :binding,
-    :redirect_uri, :state, :code_hash, :ip_address, :user_agent, :expires_at, :created_at, :created_at
+    :initiator_user_id, :initiator_sid, :redirect_uri, :state, :code_hash, :ip_address, :user_agent, :expires_at, :created_at, :created_at
 );
 
 -- name: by_session
@@ -50,7 +50,13 @@ WHERE id = :id AND seq = :seq_before
   AND EXISTS (SELECT 1 FROM users WHERE users.id = login_sessions.user_id AND users.status = 'active');
 
 -- name: identify
-UPDATE login_sessions SET user_id = :user_id WHERE id = :id;
+-- WeChat's tokens are kept with the identity by now.
+UPDATE login_sessions SET user_id = :user_id, provider_profile = :provider_profile WHERE id = :id;
+
+-- name: redeem_binding
+UPDATE login_sessions SET redeemed_at = :redeemed_at
+WHERE id = :id AND status = 'confirmed' AND purpose = 'bind' AND redeemed_at IS NULL
+  AND expires_at > :redeemed_at AND initiator_user_id = :initiator_user_id AND initiator_sid = :initiator_sid;
 
 -- name: rotate
 UPDATE login_sessions
@@ -65,6 +71,9 @@ UPDATE login_sessions SET successor_id = :successor_id WHERE id = :id AND succes
 UPDATE login_sessions SET redeemed_at = :redeemed_at
 WHERE id = :id AND status = 'confirmed' AND purpose = 'login' AND redeemed_at IS NULL
   AND expires_at > :redeemed_at;
+
+-- name: redeemed_by
+UPDATE login_sessions SET redeemed_sid = :redeemed_sid WHERE id = :id;
 
 -- name: redeemer
 SELECT u.id, u.username, u.nickname, u.avatar_url, u.email, u.role, u.status, u.phone, s.scanned_by
@@ -83,6 +92,10 @@ VALUES (:state_hash, :code_hash, :attempt_id, :leased_until, :created_at);
 
 -- name: callback
 SELECT attempt_id, outcome, leased_until FROM provider_callbacks WHERE state_hash = :state_hash;
+
+-- name: abandon_callback
+UPDATE provider_callbacks SET outcome = :outcome
+WHERE state_hash = :state_hash AND outcome IS NULL AND leased_until <= :leased_until;
 
 -- name: end_callback
 UPDATE provider_callbacks SET outcome = :outcome WHERE state_hash = :state_hash AND outcome IS NULL;

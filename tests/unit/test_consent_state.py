@@ -6,24 +6,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.qr.consent import STATE_LIFE, ConsentState
+from hub.qr.consent import STATE_LIFE, ConsentState, Kind, Stated
 
 OLD, NEW = "old-key-" * 4, "new-key-" * 4
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 STATES = ConsentState([NEW])
-MADE = STATES.make(7, "secret", NOW)
+MADE = STATES.make(Kind.H5, 7, "secret", NOW)
 
 
 def test_it_names_its_attempt() -> None:
     """The browser it was made for reads the attempt from it, until it ends."""
-    assert STATES.read(MADE, "secret", NOW) == 7
-    assert STATES.read(MADE, "secret", NOW + timedelta(seconds=STATE_LIFE - 1)) == 7
+    assert STATES.read(MADE, "secret", NOW) == Stated(Kind.H5, 7)
+    assert STATES.read(MADE, "secret", NOW + timedelta(seconds=STATE_LIFE - 1)) == Stated(Kind.H5, 7)
     assert STATES.read(MADE, "secret", NOW + timedelta(seconds=STATE_LIFE)) is None
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_it_names_its_kind(kind: Kind) -> None:
+    """A code is only good for what its consent was asked for."""
+    assert STATES.read(STATES.make(kind, 7, "secret", NOW), "secret", NOW) == Stated(kind, 7)
 
 
 def test_it_fits_wechat() -> None:
     """WeChat allows letters and digits, 128 bytes at most."""
-    assert len(MADE) == 80
+    assert len(MADE) == 82
     assert MADE.isascii()
     assert MADE.isalnum()
 
@@ -36,15 +42,17 @@ def test_it_is_worth_nothing_in_another_browser() -> None:
 
 def test_no_two_are_the_same() -> None:
     """Two consents of one browser for one attempt are two."""
-    assert STATES.make(7, "secret", NOW) != MADE
+    assert STATES.make(Kind.H5, 7, "secret", NOW) != MADE
 
 
 def test_a_ring_reads_what_any_key_signed() -> None:
     """After a rotation the consents under way go on."""
-    old = ConsentState([OLD]).make(7, "secret", NOW)
-    assert ConsentState([NEW, OLD]).read(old, "secret", NOW) == 7
+    old = ConsentState([OLD]).make(Kind.H5, 7, "secret", NOW)
+    assert ConsentState([NEW, OLD]).read(old, "secret", NOW) == Stated(Kind.H5, 7)
     assert STATES.read(old, "secret", NOW) is None
-    assert STATES.read(ConsentState([NEW, OLD]).make(7, "secret", NOW), "secret", NOW) == 7
+    assert STATES.read(ConsentState([NEW, OLD]).make(Kind.H5, 7, "secret", NOW), "secret", NOW) == Stated(
+        Kind.H5, 7
+    )
 
 
 def test_every_digit_counts() -> None:
