@@ -61,6 +61,11 @@ async def form(request: Request, model: type[Model]) -> Model:
     return _pairs(pairs, model)
 
 
+async def raw_body(request: Request, limit: int, seconds: float) -> bytes:
+    """Return the body as it is. Raises PayloadTooLarge over *limit* bytes, BadRequest after *seconds*."""
+    return await _read(request, limit, seconds)
+
+
 def query(request: HTTPConnection, model: type[Model]) -> Model:
     """Return the query string as *model*. Raises InvalidRequest."""
     return _pairs(request.query_params.multi_items(), model)
@@ -124,17 +129,17 @@ def _expect(request: Request, media_type: str) -> None:
         raise UnsupportedMediaType("encoded body")
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Request, limit: int = BODY_LIMIT, seconds: float = BODY_TIME) -> bytes:
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > BODY_LIMIT:
+    if length.isdecimal() and int(length) > limit:
         raise PayloadTooLarge(f"{length} bytes announced")
     parts: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(BODY_TIME):
+        async with asyncio.timeout(seconds):
             async for part in request.stream():
                 size += len(part)
-                if size > BODY_LIMIT:
+                if size > limit:
                     raise PayloadTooLarge("more than the limit sent")
                 parts.append(part)
     except TimeoutError:
