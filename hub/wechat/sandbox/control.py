@@ -1,4 +1,4 @@
-"""What a test turns: faults and clock; and what it reads: the calls the sandbox got."""
+"""What a test turns: faults, quotas and clock; and what it reads: the calls the sandbox got."""
 
 from collections import deque
 from typing import Any
@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from hub.wechat.sandbox.clock import Clock
 from hub.wechat.sandbox.faults import Fault, Faults
+from hub.wechat.sandbox.quotas import Quotas
 
 
 class ClockMove(BaseModel):
@@ -20,18 +21,29 @@ class ClockMove(BaseModel):
     advance: float = Field(ge=-(10**9), le=10**9)
 
 
-class ControlRoutes:
-    """`/faults`, `/clock` and `/requests`: GET reads, POST adds, DELETE puts back to the beginning."""
+class QuotaChange(BaseModel):
+    """The new *limit* of all windows of a *call*."""
 
-    def __init__(self, faults: Faults, clock: Clock, requests: deque[dict[str, Any]]) -> None:
+    model_config = ConfigDict(extra="forbid")
+
+    call: str
+    limit: int = Field(ge=0)
+
+
+class ControlRoutes:
+    """`/faults`, `/quotas`, `/clock`, `/requests`: GET reads, POST adds, DELETE starts anew."""
+
+    def __init__(self, faults: Faults, quotas: Quotas, clock: Clock, requests: deque[dict[str, Any]]) -> None:
         self._faults = faults
+        self._quotas = quotas
         self._clock = clock
         self._requests = requests
 
     def routes(self) -> list[Route]:
-        """Return the three endpoints."""
+        """Return the endpoints."""
         return [
             Route("/faults", self.faults, methods=["GET", "POST", "DELETE"]),
+            Route("/quotas", self.quotas, methods=["GET", "POST", "DELETE"]),
             Route("/clock", self.clock, methods=["GET", "POST", "DELETE"]),
             Route("/requests", self.requests, methods=["GET", "DELETE"]),
         ]
@@ -42,29 +54,46 @@ class ControlRoutes:
             try:
                 self._faults.add(Fault.model_validate_json(await request.body()))
             except ValidationError as error:
-                return _refused(error)
+                return refused(error)
         elif request.method == "DELETE":
             self._faults.clear()
         return JSONResponse(self._faults.listed())
+
+    async def quotas(self, request: Request) -> Response:
+        """Answer the counters that have moved, as a JSON array of `{call, key, seconds, limit, used}`."""
+        if request.method == "POST":
+            try:
+                change = QuotaChange.model_validate_json(await request.body())
+            except ValidationError as error:
+                return refused(error)
+            try:
+                self._quotas.set(change.call, change.limit)
+            except KeyError:
+                return JSONResponse([{"loc": ["call"], "msg": "has no quota"}], 422)
+        elif request.method == "DELETE":
+            self._quotas.reset()
+        return JSONResponse(self._quotas.listed())
 
     async def clock(self, request: Request) -> Response:
         """Answer `{now, offset}`: the sandbox's time, and how many seconds it is ahead of the machine's."""
         if request.method == "POST":
             try:
-                self._clock.offset += ClockMove.model_validate_json(await request.body()).advance
+                move = ClockMove.model_validate_json(await request.body())
             except ValidationError as error:
-                return _refused(error)
+                return refused(error)
+            self._clock.move(self._clock.offset + move.advance)
         elif request.method == "DELETE":
-            self._clock.offset = 0.0
+            self._clock.move(0.0)
         now = self._clock.now().isoformat(timespec="milliseconds")
         return JSONResponse({"now": now, "offset": self._clock.offset})
 
     async def requests(self, request: Request) -> Response:
-        """Answer the latest calls as a JSON array of `{at, method, path, query}`, newest first."""
+        """Answer the latest calls as a JSON array of `{at, method, path, query, body}`, newest first."""
         if request.method == "DELETE":
             self._requests.clear()
         return JSONResponse(list(self._requests))
 
 
-def _refused(error: ValidationError) -> Response:
+def refused(error: ValidationError) -> Response:
+    """Answer 422 with what is wrong with each member."""
     return JSONResponse(error.errors(include_url=False, include_input=False, include_context=False), 422)

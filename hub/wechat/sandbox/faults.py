@@ -1,38 +1,58 @@
-"""Faults switched on by tests, and the list of calls the sandbox got: one ASGI layer around it."""
+"""Faults that tests switch on."""
 
 import asyncio
-from collections import deque
-from typing import Any, Final, Literal
-from urllib.parse import parse_qsl
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Send
 
-from hub.wechat.sandbox.clock import Clock
-from hub.wechat.sandbox.replies import error_reply, wire
+from hub.wechat.sandbox.replies import error_reply, media_type, wire
 
-_LISTED: Final = ("/sns/", "/connect/")
-_FAULTY: Final = "/sns/"
+FAULTY: Final = ("/sns/", "/cgi-bin/", "/wxa/", "/connect/l/")
 
 
 class Fault(BaseModel):
-    """One switched-on fault: at *path* (every API path where None), for *count* calls (until cleared).
+    """One switched-on fault: at *path*, or at the *call* of that name (`stable_token`, `qrcode/create`; every
+    call where neither is given), for *count* calls (until cleared).
 
     The call itself is carried out, so a code is spent even where its answer is lost. `busy` is errcode -1,
     `too_fast` 45011, `errcode` the one given; `slow` waits *seconds*; `broken_json` cuts the body in half;
-    `wrong_charset` labels it ISO-8859-1, `gbk` encodes it in GBK; `drop` cuts the connection within the body.
+    `wrong_charset` labels it ISO-8859-1, `gbk` encodes it in GBK; `drop` cuts the connection within the body;
+    `server_error` is a page with status 500, `redirect` one with 302.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     fault: Literal[
-        "busy", "too_fast", "errcode", "slow", "broken_json", "wrong_charset", "gbk", "drop", "server_error"
+        "busy",
+        "too_fast",
+        "errcode",
+        "slow",
+        "broken_json",
+        "wrong_charset",
+        "gbk",
+        "drop",
+        "server_error",
+        "redirect",
     ]
     path: str | None = Field(default=None, pattern=r"^/")
+    call: str | None = Field(default=None, pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)*$")
     count: int | None = Field(default=None, ge=1)
     errcode: int = -1
     seconds: float = Field(default=10.0, ge=0, le=300)
+
+    def concerns(self, path: str) -> bool:
+        """Return whether a call at *path* is spoiled."""
+        return self.path in (None, path) and (self.call is None or path.endswith(f"/{self.call}"))
+
+
+class Answer(NamedTuple):
+    """An answer as the sandbox would have sent it."""
+
+    status: int
+    media_type: str
+    body: bytes
 
 
 class Faults:
@@ -56,7 +76,7 @@ class Faults:
     def take(self, path: str) -> Fault | None:
         """Return the first fault for *path*, and count this call against it."""
         for fault in self._on:
-            if fault.path in (None, path):
+            if fault.concerns(path):
                 if fault.count is not None:
                     fault.count -= 1
                     if fault.count == 0:
@@ -65,57 +85,8 @@ class Faults:
         return None
 
 
-class Wire:
-    """Writes down each call, and spoils its answer where a fault is on."""
-
-    def __init__(self, app: ASGIApp, faults: Faults, requests: deque[dict[str, Any]], clock: Clock) -> None:
-        self._app = app
-        self._faults = faults
-        self._requests = requests
-        self._clock = clock
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"].removeprefix(scope.get("root_path", "")) if scope["type"] == "http" else ""
-        if not path.startswith(_LISTED):
-            await self._app(scope, receive, send)
-            return
-        self._requests.appendleft(
-            {
-                "at": self._clock.now().isoformat(timespec="milliseconds"),
-                "method": scope["method"],
-                "path": path,
-                "query": _masked(scope["query_string"]),
-            }
-        )
-        fault = self._faults.take(path) if path.startswith(_FAULTY) else None
-        if fault is None:
-            await self._app(scope, receive, send)
-            return
-        body = await self._answer(scope, receive)
-        if fault.fault == "slow":
-            await _wait(receive, fault.seconds)
-        elif fault.fault == "drop":
-            await _drop(body, send)
-            return
-        await _spoiled(fault, body)(scope, receive, send)
-
-    async def _answer(self, scope: Scope, receive: Receive) -> bytes:
-        body = bytearray()
-
-        async def collect(message: Message) -> None:
-            body.extend(message.get("body", b""))
-
-        await self._app(scope, receive, collect)
-        return bytes(body)
-
-
-def _masked(query_string: bytes) -> dict[str, str]:
-    query = dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))
-    return {name: "***" if name == "secret" else value for name, value in query.items()}
-
-
-async def _wait(receive: Receive, seconds: float) -> None:
-    # A caller that has given up ends the wait, so that a slow answer never holds up a shutdown.
+async def wait(receive: Receive, seconds: float) -> None:
+    """Wait; a caller that has given up ends it, so that a slow answer never holds up a shutdown."""
     try:
         async with asyncio.timeout(seconds):
             while (await receive())["type"] != "http.disconnect":
@@ -124,29 +95,37 @@ async def _wait(receive: Receive, seconds: float) -> None:
         return
 
 
-async def _drop(body: bytes, send: Send) -> None:
-    # The server closes the connection of an application that returns before its body is complete.
-    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+async def drop(answer: Answer, send: Send) -> None:
+    """Begin *answer* and break off: a server closes the connection where a body stays incomplete."""
+    headers = [
+        (b"content-type", answer.media_type.encode()),
+        (b"content-length", str(len(answer.body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    half = answer.body[: len(answer.body) // 2]
+    await send({"type": "http.response.body", "body": half, "more_body": True})
 
 
-def _spoiled(fault: Fault, body: bytes) -> Response:
-    plain = {"content-type": "text/plain"}
+def spoiled(fault: Fault, path: str, answer: Answer) -> Response:
+    """Return what *fault* makes of *answer*."""
+    status, kind, body = answer
     match fault.fault:
         case "busy":
-            return wire(error_reply(-1))
+            return wire(error_reply(-1), path)
         case "too_fast":
-            return wire(error_reply(45011))
+            return wire(error_reply(45011), path)
         case "errcode":
-            return wire(error_reply(fault.errcode))
+            return wire(error_reply(fault.errcode), path)
         case "server_error":
             return Response("<html><h1>500 Internal Server Error</h1></html>", 500, media_type="text/html")
+        case "redirect":
+            return Response(status_code=302, headers={"location": "https://weixin.qq.com/"})
         case "broken_json":
-            return Response(body[: len(body) // 2], headers=plain)
+            body = body[: len(body) // 2]
         case "wrong_charset":
-            return Response(body, headers={"content-type": "text/plain; charset=ISO-8859-1"})
+            kind = f"{media_type(path).partition(';')[0]}; charset=ISO-8859-1"
         case "gbk":
-            return Response(body.decode().encode("gbk", "replace"), headers=plain)
+            body = body.decode("utf-8", "replace").encode("gbk", "replace")
         case _:
-            return Response(body, headers=plain)
+            pass
+    return Response(body, status, headers={"content-type": kind})

@@ -1,19 +1,18 @@
 """Codes and tokens: what has been consented to, how often it may be used and how long it lives."""
 
 import secrets
-from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from hub.wechat.sandbox.clock import Clock
+from hub.wechat.sandbox.kept import Kept
 from hub.wechat.sandbox.people import Person
 from hub.wechat.sandbox.replies import Refused
+from hub.wechat.sandbox.unionids import Unionids
 
 CODE_LIFE: Final = 600
 ACCESS_LIFE: Final = 7200
 REFRESH_LIFE: Final = 30 * 86400
-# The oldest entries go first, so that a sandbox left running for weeks stays small.
-_KEPT: Final = 20_000
 
 
 @dataclass(slots=True)
@@ -49,17 +48,17 @@ class Grant:
 class Grants:
     """All codes and tokens given out by this process."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, unionids: Unionids) -> None:
         self._clock = clock
-        self._codes: dict[str, Code] = {}
-        self._by_access: dict[str, Grant] = {}
-        self._by_refresh: dict[str, Grant] = {}
-        self._exchanges: Counter[tuple[str, str]] = Counter()
+        self._unionids = unionids
+        self._codes: Kept[str, Code] = Kept()
+        self._by_access: Kept[str, Grant] = Kept()
+        self._by_refresh: Kept[str, Grant] = Kept()
 
     def issue(self, appid: str, person: Person, scope: str) -> str:
         """Return a fresh code: one use, ten minutes."""
         code = secrets.token_urlsafe(24)
-        _keep(self._codes, code, Code(appid, person, scope, self._clock.time() + CODE_LIFE))
+        self._codes[code] = Code(appid, person, scope, self._clock.time() + CODE_LIFE)
         return code
 
     def exchange(self, appid: str, value: str) -> Grant:
@@ -82,14 +81,14 @@ class Grants:
             appid=appid,
             person=code.person,
             scope=code.scope,
-            unionid=self._unionid(code),
+            unionid=None if code.scope == "snsapi_base" else self._unionids.met(appid, code.person),
             access_token=secrets.token_urlsafe(64),
             access_expires_at=now + ACCESS_LIFE,
             refresh_token=secrets.token_urlsafe(64),
             refresh_expires_at=now + REFRESH_LIFE,
         )
-        _keep(self._by_access, grant.access_token, grant)
-        _keep(self._by_refresh, grant.refresh_token, grant)
+        self._by_access[grant.access_token] = grant
+        self._by_refresh[grant.refresh_token] = grant
         return grant
 
     def refresh(self, appid: str, refresh_token: str) -> Grant:
@@ -103,7 +102,7 @@ class Grants:
         if now >= grant.access_expires_at:
             self._by_access.pop(grant.access_token, None)
             grant.access_token = secrets.token_urlsafe(64)
-            _keep(self._by_access, grant.access_token, grant)
+            self._by_access[grant.access_token] = grant
         grant.access_expires_at = now + ACCESS_LIFE
         return grant
 
@@ -117,17 +116,3 @@ class Grants:
         if openid != grant.openid:
             raise Refused(40003)
         return grant
-
-    def _unionid(self, code: Code) -> str | None:
-        if code.scope == "snsapi_base":
-            return None
-        self._exchanges[code.appid, code.person.name] += 1
-        if code.person.unionid_is_late and self._exchanges[code.appid, code.person.name] == 1:
-            return None
-        return code.person.unionid
-
-
-def _keep(store: dict[str, Any], key: str, value: object) -> None:
-    store[key] = value
-    while len(store) > _KEPT:
-        del store[next(iter(store))]

@@ -13,12 +13,12 @@ from hub.web.language import language
 from hub.wechat.sandbox.clock import Clock
 
 FOLDER: Final = Path(__file__).parent
-# No script at all. Links, not forms, lead to other hosts: a form's redirects are held to form-action as well.
-HEADERS: Final = {
-    "content-security-policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
-    ),
+# Links, not forms, lead to other hosts: a form's redirects are held to form-action as well.
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
+)
+_HEADERS: Final = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
@@ -44,8 +44,13 @@ class Pages:
             lstrip_blocks=True,
         )
 
-    def render(self, request: Request, name: str, status: int = 200, **context: Any) -> HTMLResponse:
-        """Return the page *name*; every template has `t(key, …)`, `lang`, `root` and `clock` (HH:MM)."""
+    def render(
+        self, request: Request, name: str, status: int = 200, *, embeddable: bool = False, **context: Any
+    ) -> HTMLResponse:
+        """Return the page *name*; every template has `t(key, …)`, `lang`, `root` and `clock` (HH:MM).
+
+        With *embeddable* any site may show it in a frame.
+        """
         lang = language(request)
 
         def t(key: str, **params: object) -> str:
@@ -58,4 +63,5 @@ class Pages:
             clock=self._clock.now().astimezone().strftime("%H:%M"),
             **context,
         )
-        return HTMLResponse(html, status, headers=HEADERS)
+        policy = _POLICY.format(ancestors="*" if embeddable else "'none'")
+        return HTMLResponse(html, status, headers={**_HEADERS, "content-security-policy": policy})

@@ -8,7 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One test person: what they show, and what is odd about them."""
+    """One test person: what they show, what is odd about them, their number without *country_code*."""
 
     name: str
     nickname: str
@@ -16,6 +16,8 @@ class Person:
     declines: bool = False
     is_snapshot: bool = False
     unionid_is_late: bool = False
+    phone: str = ""
+    country_code: str = "86"
 
     @property
     def picture(self) -> str:
@@ -42,12 +44,17 @@ def _identifier(*parts: str) -> str:
 PEOPLE: Final = {
     person.name: person
     for person in (
-        Person("alice", "爱丽丝 Alice"),
-        Person("bob", "Bob"),
-        Person("noavatar", "没有头像", has_avatar=False),
-        Person("emoji", "🦊小狐狸👩‍💻🎉"),
-        Person("decliner", "谢绝先生", declines=True),
-        Person("snapshot", "微信用户", is_snapshot=True),
-        Person("lateunion", "姗姗来迟", unionid_is_late=True),
+        Person("alice", "爱丽丝 Alice", phone="13800138001"),
+        Person("bob", "Bob", phone="13800138002"),
+        Person("noavatar", "没有头像", has_avatar=False, phone="13800138003"),
+        Person("emoji", "🦊小狐狸👩‍💻🎉", phone="91234567", country_code="852"),
+        Person("decliner", "谢绝先生", declines=True, phone="13800138005"),
+        Person("snapshot", "微信用户", is_snapshot=True, phone="13800138006"),
+        Person("lateunion", "姗姗来迟", unionid_is_late=True, phone="13800138007"),
     )
 }
+
+
+def by_openid(appid: str, openid: str) -> Person | None:
+    """Return who has this openid at *appid*."""
+    return next((person for person in PEOPLE.values() if person.openid(appid) == openid), None)

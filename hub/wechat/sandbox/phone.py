@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from hub.wechat.sandbox.pages import Pages
 from hub.wechat.sandbox.people import PEOPLE, Person
+from hub.wechat.sandbox.scanned import web_link
 
 _COOKIE: Final = "sandbox_person"
 _YEAR: Final = 365 * 86400
@@ -71,15 +72,6 @@ class PhoneRoutes:
 def holder(request: Request) -> Person | None:
     """Return whose phone it is, or None where nobody has been picked yet."""
     return PEOPLE.get(request.cookies.get(_COOKIE, ""))
-
-
-def web_link(text: str) -> str | None:
-    """Return *text* where it is an http or https address, else None: nothing else may be opened."""
-    try:
-        parts = urlsplit(text)
-        return text if parts.scheme in ("http", "https") and parts.hostname else None
-    except ValueError:
-        return None
 
 
 def here(request: Request) -> str:

@@ -1,45 +1,43 @@
-"""The endpoints under `/sns/`: HTTP 200 whatever happens, JSON in UTF-8 that calls itself text/plain."""
+"""The endpoints under `/sns/` for web pages and websites: JSON in UTF-8 that calls itself text/plain."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
-
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
+from hub.wechat.sandbox.apps import Apps
+from hub.wechat.sandbox.calls import Address, Call, call_route, required
 from hub.wechat.sandbox.grants import ACCESS_LIFE, Grant, Grants
-from hub.wechat.sandbox.replies import Refused, error_reply, wire
-
-_METHODS: Final = ("GET", "POST")
+from hub.wechat.sandbox.quotas import Quotas
+from hub.wechat.sandbox.replies import Refused
 
 
 class SnsRoutes:
-    """Code exchange, refresh, check and profile, for the apps in *apps* (app id → secret)."""
+    """Code exchange, refresh, check and profile, for accounts and websites."""
 
-    def __init__(self, apps: Mapping[str, str], grants: Grants) -> None:
+    def __init__(self, apps: Apps, grants: Grants, quotas: Quotas, address: Address) -> None:
         self._apps = apps
         self._grants = grants
+        self._quotas = quotas
+        self._address = address
 
     def routes(self) -> list[Route]:
         """Return the four endpoints."""
         return [
-            Route("/sns/oauth2/access_token", _endpoint(self._access_token), methods=_METHODS),
-            Route("/sns/oauth2/refresh_token", _endpoint(self._refresh_token), methods=_METHODS),
-            Route("/sns/auth", _endpoint(self._auth), methods=_METHODS),
-            Route("/sns/userinfo", _endpoint(self._userinfo), methods=_METHODS),
+            call_route(f"/sns/{name}", "GET", answer, self._address)
+            for name, answer in (
+                ("oauth2/access_token", self._access_token),
+                ("oauth2/refresh_token", self._refresh_token),
+                ("auth", self._auth),
+                ("userinfo", self._userinfo),
+            )
         ]
 
-    def _access_token(self, request: Request) -> dict[str, object]:
-        query = request.query_params
-        appid = _required(query, "appid", 41002)
-        secret = _required(query, "secret", 41004)
-        code = _required(query, "code", 41008)
-        if query.get("grant_type") != "authorization_code":
+    def _access_token(self, call: Call) -> dict[str, object]:
+        appid = required(call.query, "appid", 41002)
+        secret = required(call.query, "secret", 41004)
+        code = required(call.query, "code", 41008)
+        if call.query.get("grant_type") != "authorization_code":
             raise Refused(40002)
-        if appid not in self._apps:
-            raise Refused(40013)
-        if secret != self._apps[appid]:
-            raise Refused(40125)
+        self._apps.prove(appid, secret, "account", "website")
+        self._quotas.spend("access_token", appid)
         grant = self._grants.exchange(appid, code)
         reply = _tokens(grant)
         if grant.person.is_snapshot:
@@ -48,30 +46,24 @@ class SnsRoutes:
             reply["unionid"] = grant.unionid
         return reply
 
-    def _refresh_token(self, request: Request) -> dict[str, object]:
-        query = request.query_params
-        appid = _required(query, "appid", 41002)
-        refresh_token = _required(query, "refresh_token", 41003)
-        if query.get("grant_type") != "refresh_token":
+    def _refresh_token(self, call: Call) -> dict[str, object]:
+        appid = required(call.query, "appid", 41002)
+        refresh_token = required(call.query, "refresh_token", 41003)
+        if call.query.get("grant_type") != "refresh_token":
             raise Refused(40002)
-        if appid not in self._apps:
-            raise Refused(40013)
-        grant = self._grants.refresh(appid, refresh_token)
-        return _tokens(grant)
+        self._apps.demand(appid, "account", "website")
+        return _tokens(self._grants.refresh(appid, refresh_token))
 
-    def _auth(self, request: Request) -> dict[str, object]:
-        query = request.query_params
-        self._grants.check(_required(query, "access_token", 41001), _required(query, "openid", 41009))
+    def _auth(self, call: Call) -> dict[str, object]:
+        self._grants.check(required(call.query, "access_token", 41001), required(call.query, "openid", 41009))
         return {"errcode": 0, "errmsg": "ok"}
 
-    def _userinfo(self, request: Request) -> dict[str, object]:
-        query = request.query_params
-        access_token = _required(query, "access_token", 41001)
-        grant = self._grants.check(access_token, _required(query, "openid", 41009))
+    def _userinfo(self, call: Call) -> dict[str, object]:
+        access_token = required(call.query, "access_token", 41001)
+        grant = self._grants.check(access_token, required(call.query, "openid", 41009))
         if grant.scope == "snsapi_base":
             raise Refused(48001)
         person = grant.person
-        prefix = f"{request.url.scheme}://{request.url.netloc}{request.scope['root_path']}"
         reply: dict[str, object] = {
             "openid": grant.openid,
             "nickname": person.nickname,
@@ -80,7 +72,7 @@ class SnsRoutes:
             "city": "",
             "province": "",
             "country": "",
-            "headimgurl": prefix + person.picture if person.has_avatar else "",
+            "headimgurl": call.address + person.picture if person.has_avatar else "",
             "privilege": [],
         }
         if grant.unionid is not None:
@@ -96,23 +88,3 @@ def _tokens(grant: Grant) -> dict[str, object]:
         "openid": grant.openid,
         "scope": grant.scope,
     }
-
-
-def _required(query: Mapping[str, str], name: str, errcode: int) -> str:
-    value = query.get(name)
-    if not value:
-        raise Refused(errcode)
-    return value
-
-
-def _endpoint(answer: Callable[[Request], dict[str, object]]) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        try:
-            if request.method == "POST":
-                raise Refused(43001)
-            reply = answer(request)
-        except Refused as refused:
-            reply = error_reply(refused.errcode)
-        return wire(reply)
-
-    return endpoint
