@@ -48,6 +48,8 @@ from hub.limits.redis import RedisLimiter
 from hub.limits.rules import Limiter
 from hub.ops.routes import OpsRoutes
 from hub.qr.attempts import Attempts
+from hub.qr.bind import BindRoutes
+from hub.qr.binding import Binding
 from hub.qr.callback.pages import CallbackPages, Way
 from hub.qr.callback.service import Callback
 from hub.qr.consent import Consent, ConsentState, Kind
@@ -176,6 +178,7 @@ def create_app(settings: Settings) -> Starlette:
     check = PasswordCheck(store, passwords, tries)
     change = PasswordChange(store, passwords, check, tries, sessions, events)
     bindings = Bindings(store, sessions, events)
+    binding = Binding(attempts, bindings, sessions)
     accounts = AccountRoutes(
         sessions,
         profiles,
@@ -221,6 +224,7 @@ def create_app(settings: Settings) -> Starlette:
         attempts=attempts,
         phone=phone,
         redemption=redemption,
+        binding=binding,
         sessions=sessions,
         clients=clients,
         guard=guard,
@@ -236,6 +240,7 @@ def create_app(settings: Settings) -> Starlette:
     qr_pages = QrPages(
         attempts=attempts,
         phone=phone,
+        binding=binding,
         h5=h5,
         grants=grants,
         guard=guard,
@@ -269,6 +274,7 @@ def create_app(settings: Settings) -> Starlette:
         *code_routes.routes(),
         *changes.routes(),
         *accounts.routes(),
+        *BindRoutes(binding, sessions, profiles, guard).routes(),
         *AuditRoutes(LoginHistory(store), sessions.verify, places.name).routes(),
         *OpsRoutes(store, broker, background.outbox).routes(),
         Mount("/static", Assets(directory=folder("static"))),

@@ -6,9 +6,9 @@ from typing import Literal, NamedTuple
 from prometheus_client import Counter
 
 from hub.accounts.contacts import Contact, verify
-from hub.accounts.identities import GENDERS
+from hub.accounts.identities import GENDERS, Identity, bind
 from hub.accounts.login_types import enters_without_wechat, locked, settle
-from hub.errors import AlreadyBound, LastSignInMethod, NotFound
+from hub.errors import AccountBlocked, AlreadyBound, LastSignInMethod, NotFound
 from hub.store.database import Connection, Store, UniqueViolation
 from hub.store.failures import Contended
 from hub.tokens.claims import Claims, recent
@@ -59,6 +59,21 @@ class Bindings:
                 raise AlreadyBound(f"this {contact.channel} is another account's") from None
             reason = "unbound" if user[contact.channel] else None
         return await self._changed(tx, claims, contact.channel, True, reason, now)
+
+    async def bind_wechat(
+        self, tx: Connection, claims: Claims, identity: Identity, now: datetime
+    ) -> Changed | None:
+        """Bind a WeChat identity whose person has just confirmed, inside the caller's transaction.
+
+        Returns what to `announce` after the commit, None where it was bound already. Raises AccountBlocked,
+        and AlreadyBound or WechatBound as `identities.bind`.
+        """
+        user = await locked(tx, claims.user_id)
+        if user["status"] != "active":
+            raise AccountBlocked(f"user {user['id']} is {user['status']}")
+        if not await bind(tx, identity, user["id"], now):
+            return None
+        return await self._changed(tx, claims, "wechat", True, None, now)
 
     async def unbind_wechat(self, claims: Claims) -> None:
         """Part the account from WeChat, and end its other sessions.

@@ -33,6 +33,12 @@ class Found(NamedTuple):
     first: bool
 
 
+def hinted(address: str) -> str:
+    """Return as much of a number or e-mail address as its own person recognises it by."""
+    name, at, domain = address.partition("@")
+    return f"{name[:1]}***@{domain}" if at else f"{address[:-8]}****{address[-4:]}"
+
+
 async def find_or_create(tx: Connection, contact: Contact, choice: Choice, now: datetime) -> Found:
     """Return the account of *contact*, which its person has just proved; an unknown one gets an account.
 

@@ -27,6 +27,8 @@ class Attempt:
     purpose: str
     door: str
     binding: str
+    initiator_user_id: int | None
+    initiator_sid: str | None
     successor_id: int | None
     redirect_uri: str | None
     state: str | None
@@ -38,6 +40,7 @@ class Attempt:
     created_at: datetime
     expires_at: datetime
     redeemed_at: datetime | None
+    redeemed_sid: str | None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Attempt":

@@ -42,8 +42,18 @@ _KEPT = 120.0  # seconds a snapshot outlives its attempt, for polls that come la
 Write = Callable[[Attempt, Move, datetime], Awaitable[Attempt | None]]
 
 
+class Initiator(NamedTuple):
+    """Who asked to bind: the account, and the session in which it did."""
+
+    user_id: int | None = None
+    sid: str | None = None
+
+
 class NewAttempt(NamedTuple):
-    """What a browser asks for; `binding` is `S256:<challenge>` or `cookie:<hash of the binding secret>`."""
+    """What a browser asks for; `binding` is `S256:<challenge>` or `cookie:<hash of the binding secret>`.
+
+    With an *initiator* the purpose is to bind, else to sign in.
+    """
 
     door: str
     binding: str
@@ -51,7 +61,12 @@ class NewAttempt(NamedTuple):
     user_agent: str
     redirect_uri: str | None = None
     state: str | None = None
-    purpose: str = "login"
+    initiator: Initiator = Initiator()
+
+    @property
+    def purpose(self) -> str:
+        """What a confirmation is for: `bind` or `login`."""
+        return "bind" if self.initiator.sid else "login"
 
 
 class Attempts:
@@ -88,7 +103,7 @@ class Attempts:
                 attempt.user_agent,
                 attempt.redirect_uri,
                 attempt.state,
-                attempt.purpose,
+                Initiator(attempt.initiator_user_id, attempt.initiator_sid),
             )
             try:
                 successor = await self.store.write(lambda tx: self._succeed(tx, attempt, new))
@@ -252,6 +267,8 @@ class Attempts:
             purpose=new.purpose,
             door=new.door,
             binding=new.binding,
+            initiator_user_id=new.initiator.user_id,
+            initiator_sid=new.initiator.sid,
             redirect_uri=new.redirect_uri,
             state=new.state,
             code_hash=hashed(self.made.authorization_code(seed)) if new.redirect_uri else None,
@@ -274,6 +291,8 @@ class Attempts:
             purpose=new.purpose,
             door=new.door,
             binding=new.binding,
+            initiator_user_id=new.initiator.user_id,
+            initiator_sid=new.initiator.sid,
             successor_id=None,
             redirect_uri=new.redirect_uri,
             state=new.state,
@@ -285,6 +304,7 @@ class Attempts:
             created_at=now,
             expires_at=expires_at,
             redeemed_at=None,
+            redeemed_sid=None,
         )
 
     async def _succeed(self, tx: Connection, attempt: Attempt, new: NewAttempt) -> Attempt:

@@ -8,6 +8,7 @@ from hub.errors import AttemptNotFound, NotFound, kinds
 from hub.limits.guard import VERIFY, Guard
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts
+from hub.qr.binding import Binding
 from hub.qr.consent import Outcome
 from hub.qr.grants import Grant, Grants
 from hub.qr.h5 import H5
@@ -42,6 +43,7 @@ class QrPages:
         *,
         attempts: Attempts,
         phone: Phone,
+        binding: Binding,
         h5: H5 | None,
         grants: Grants,
         guard: Guard,
@@ -55,6 +57,7 @@ class QrPages:
     ) -> None:
         self._attempts = attempts
         self._phone = phone
+        self._binding = binding
         self._h5 = h5
         self._grants = grants
         self._guard = guard
@@ -89,7 +92,7 @@ class QrPages:
         attempt = await self._attempts.tick(attempt)
         granted = grant is not None and grant.key == attempt.key and grant.subject == attempt.scanned_by
         if grant is not None and granted and attempt.status is Status.SCANNED:
-            return self._confirm(request, attempt, grant)
+            return await self._confirm(request, attempt, grant)
         if attempt.status in (Status.PENDING, Status.SCANNED):
             return self._to_consent(request, attempt)
         if attempt.status is Status.FAILED:
@@ -124,7 +127,7 @@ class QrPages:
         self._cookies.bind(request, response, secret)
         return response
 
-    def _confirm(self, request: Request, attempt: Attempt, grant: Grant) -> Response:
+    async def _confirm(self, request: Request, attempt: Attempt, grant: Grant) -> Response:
         left = (attempt.expires_at - self._attempts.store.now()).total_seconds()
         return self._pages.render(
             request,
@@ -138,5 +141,5 @@ class QrPages:
             sign_in=self._info.describe(attempt, client_address(request), language(request)),
             expires_in=max(0, round(left)),
             purpose=attempt.purpose,
-            account_name=None,
+            account_name=await self._binding.account_name(attempt),
         )

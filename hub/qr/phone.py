@@ -9,10 +9,18 @@ from typing import Any
 
 import structlog
 
-from hub.accounts.identities import Identity, find_or_create
+from hub.accounts.identities import Identity, find_or_create, refuse_foreign
 from hub.audit.log import LoginLog, Reason
 from hub.audit.log import Status as LoggedStatus
-from hub.errors import AccountBlocked, AlreadyBound, AlreadyClaimed, AttemptNotFound, GrantRequired, HubError
+from hub.errors import (
+    AccountBlocked,
+    AlreadyBound,
+    AlreadyClaimed,
+    AttemptNotFound,
+    GrantRequired,
+    HubError,
+    WechatNeeded,
+)
 from hub.limits.rules import Limit, Limiter
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts
@@ -63,13 +71,16 @@ class Phone:
     async def scan_in_app(self, qr_code: str, user_id: int) -> Attempt:
         """Claim by the customer's own app, whose person is signed in.
 
-        Raises AttemptNotFound, AlreadyClaimed, AccountBlocked, or what the attempt's state says.
+        Raises AttemptNotFound, WechatNeeded where WeChat is to be bound, AlreadyClaimed, AccountBlocked, or
+        what the attempt's state says.
         """
         if not QR_CODE.fullmatch(qr_code):
             raise AttemptNotFound("malformed qr_code")
         attempt = await self.land(qr_code)
         if attempt.door not in ROTATING_DOORS:
             raise AttemptNotFound(f"door {attempt.door} takes no app")
+        if attempt.purpose == "bind":
+            raise WechatNeeded(f"attempt {attempt.id} is to bind WeChat")
         user = await self._active(user_id)
         profile = {"nickname": user["nickname"], "avatar_url": user["avatar_url"]}
         return await self.claim(attempt, f"hub:{user_id}", profile, user_id)
@@ -157,9 +168,7 @@ class Phone:
         async def work(tx: Connection) -> Attempt | None:
             if not await tx.changed("qr.confirm", **values):
                 return None
-            user = await find_or_create(tx, Identity.from_profile(attempt.profile), now)
-            await tx.changed("qr.identify", id=attempt.id, user_id=user["id"])
-            return replace(confirmed, user_id=user["id"])
+            return await identify(tx, confirmed, now)
 
         return await store.write(work)
 
@@ -182,6 +191,8 @@ class Phone:
     async def _record(
         self, attempt: Attempt, status: LoggedStatus, reason: Reason, device: Device | None = None
     ) -> None:
+        if attempt.purpose == "bind":  # nobody tried to sign in
+            return
         try:
             await self._log.record(
                 self._attempts.store,
@@ -196,3 +207,28 @@ class Phone:
             )
         except HubError as error:  # the answer has been committed; it must not look refused
             log.warning("login_log_failed", attempt=attempt.id, reason=error.reason)
+
+
+async def identify(tx: Connection, attempt: Attempt, now: datetime) -> Attempt:
+    """Find or make the account of the person whom a confirmed attempt names, and return the attempt with it.
+
+    Part of the transaction that confirms. An attempt to bind is only marked: its identity, which must be no
+    other account's, stays with it for the initiator to bind. Raises AccountBlocked or AlreadyBound.
+    """
+    identity = Identity.from_profile(attempt.profile)
+    if attempt.initiator_user_id is not None:
+        user = await tx.one("qr.user", id=attempt.initiator_user_id)
+        if user is None or user["status"] != "active":
+            raise AccountBlocked(f"user {attempt.initiator_user_id} asked to bind")
+        await refuse_foreign(tx, identity, attempt.initiator_user_id)
+        return attempt
+    user = await find_or_create(tx, identity, now)
+    await tx.changed(
+        "qr.identify", id=attempt.id, user_id=user["id"], provider_profile=without_tokens(identity)
+    )
+    return replace(attempt, user_id=user["id"])
+
+
+def without_tokens(identity: Identity) -> str:
+    """Return the profile of an identity whose row keeps the tokens now, as it stays with the attempt."""
+    return json.dumps(replace(identity, tokens=None).profile(), ensure_ascii=False)

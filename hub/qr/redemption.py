@@ -123,8 +123,8 @@ class Redemption:
         A cookie-bound attempt shows it only to its cookie.
         """
         attempt = await self._attempts.by_session(session_id)
-        due = attempt.status is Status.CONFIRMED and self._attempts.store.now() < attempt.expires_at
-        if attempt.redirect_uri is None or not due:
+        confirmed = attempt.status is Status.CONFIRMED and self._attempts.store.now() < attempt.expires_at
+        if attempt.redirect_uri is None or attempt.purpose != "login" or not confirmed:
             return None
         if attempt.binding.startswith("cookie:") and not proves(attempt.binding, None, secret):
             return None
@@ -199,8 +199,8 @@ class Redemption:
         )
 
 
-def refused(attempt: Attempt, now: datetime) -> HubError | None:
-    """Return the error that says why *attempt* cannot be redeemed at *now*, None where it can."""
+def refused(attempt: Attempt, now: datetime, *, purpose: str = "login") -> HubError | None:
+    """Return the error that says why *attempt* cannot be redeemed for *purpose* at *now*, if so."""
     what = f"attempt {attempt.id} is {attempt.status}"
     if attempt.status is Status.FAILED:
         return AttemptFailed(what)
@@ -210,4 +210,4 @@ def refused(attempt: Attempt, now: datetime) -> HubError | None:
         return AttemptExpired(what)
     if attempt.status is not Status.CONFIRMED:
         return NotConfirmed(what)
-    return None if attempt.purpose == "login" else WrongState(what)
+    return None if attempt.purpose == purpose else WrongState(what)

@@ -15,7 +15,8 @@ from hub.limits.concurrency import OpenStreams
 from hub.limits.guard import QR, VERIFY, Guard
 from hub.qr import image
 from hub.qr.attempt import Attempt, Snapshot, image_url
-from hub.qr.attempts import Attempts, NewAttempt
+from hub.qr.attempts import Attempts, Initiator, NewAttempt
+from hub.qr.binding import Binding
 from hub.qr.follow import Follower
 from hub.qr.grants import Grants
 from hub.qr.identifiers import hashed
@@ -44,7 +45,7 @@ class Create(Body):
     code_challenge: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")] | None = None
     code_challenge_method: Literal["S256"] = "S256"
     door: Literal["h5", "app"] | None = None
-    purpose: Literal["login"] = "login"
+    purpose: Literal["login", "bind"] = "login"
 
 
 class Watch(Body):
@@ -87,6 +88,7 @@ class QrRoutes:
         attempts: Attempts,
         phone: Phone,
         redemption: Redemption,
+        binding: Binding,
         sessions: Sessions,
         clients: Clients,
         guard: Guard,
@@ -102,6 +104,7 @@ class QrRoutes:
         self._attempts = attempts
         self._phone = phone
         self._redemption = redemption
+        self._binding = binding
         self._sessions = sessions
         self._clients = clients
         self._guard = guard
@@ -141,18 +144,20 @@ class QrRoutes:
         self._origins.check(request)
         headers = await self._guard.spend(QR, client_address(request))
         asked = await body(request, Create, optional=True)
-        self._allow(asked)
+        binds = asked.purpose == "bind"
+        initiator = await self._binding.initiator(bearer(request)) if binds else Initiator()
+        door = self._allow(asked)
         secret = None if asked.code_challenge else self._cookies.binding_or_new(request)
         binding = cookie_binding(secret) if secret else challenge_binding(asked.code_challenge or "")
         attempt = await self._attempts.begin(
             NewAttempt(
-                door=asked.door or self._doors[0],
+                door=door,
                 binding=binding,
                 ip_address=client_address(request),
                 user_agent=request.headers.get("user-agent", "")[:512],
-                redirect_uri=asked.redirect_uri,
+                redirect_uri=None if binds else asked.redirect_uri,
                 state=asked.state,
-                purpose=asked.purpose,
+                initiator=initiator,
             )
         )
         response = success(self._created(attempt), headers=headers)
@@ -253,17 +258,24 @@ class QrRoutes:
         )
         return response
 
-    def _allow(self, asked: Create) -> None:
-        if asked.door is not None and asked.door not in self._doors:
-            raise InvalidRequest([FieldError("door", "this door is not configured")])
-        if asked.redirect_uri is None:
-            return
-        if self._clients.owns(asked.redirect_uri):
-            return
+    def _allow(self, asked: Create) -> str:
+        """Return the door that is asked for. Raises InvalidRequest."""
+        fitting = [door for door in self._doors if asked.purpose == "login" or door != "app"]
+        door = asked.door or (fitting or self._doors)[0]
+        if door not in fitting:
+            why = (
+                "WeChat cannot be bound at this door"
+                if door in self._doors
+                else "this door is not configured"
+            )
+            raise InvalidRequest([FieldError("door", why)])
+        if asked.redirect_uri is None or self._clients.owns(asked.redirect_uri):
+            return door
         if asked.redirect_uri not in self._redirect_uris:
             raise InvalidRequest([FieldError("redirect_uri", "not in the allow list")])
         if asked.code_challenge is None:
             raise InvalidRequest([FieldError("code_challenge", "a public client's redirect needs PKCE")])
+        return door
 
     async def _scannable(self, request: Request) -> str:
         qr_code: str = request.path_params["qr_code"]

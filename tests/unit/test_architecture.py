@@ -41,7 +41,7 @@ TOP = {
     "settings": ROOT,
 }
 EDGES = ("web/", "wechat/sandbox/", "app.py")
-EDGE_NAMES = {"routes.py", "sockets.py", "pages.py", "stream.py", "push.py", "grants.py"}
+EDGE_NAMES = {"bind.py", "routes.py", "sockets.py", "pages.py", "stream.py", "push.py", "grants.py"}
 
 
 def modules() -> list[Path]:
