@@ -52,6 +52,8 @@ class TokenRefused(WeChatError):
 class BackOff(WeChatError):
     """WeChat is busy, or asked too often. A code may have been used up all the same."""
 
+    retry_after: float
+
     def __init__(self, call: Call, errcode: int, rid: str | None = None) -> None:
         super().__init__(call, errcode, rid)
         self.retry_after = 3.0 if errcode == -1 else 60.0

@@ -64,6 +64,8 @@ def cell(table: str, column: str, kind: str, choices: list[str], row: int) -> ob
         made = None
     elif column == "id" or column in ("uid", "successor_id") or column.endswith(("user_id", "attempt_id")):
         made = f"subject{row}" if column == "provider_user_id" else row
+    elif (table, column) == ("wechat_account_tokens", "appid"):
+        made = f"wx{row}"
     elif kind == "BOOLEAN":
         made = row % 2
     elif choices:
