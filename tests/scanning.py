@@ -4,7 +4,7 @@ import itertools
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hub.accounts.identities import Identity
 from hub.audit.log import LoginLog
@@ -65,7 +65,7 @@ class Desk:
         self.redemption = Redemption(self.attempts, make_sessions(store, broker), LoginLog())
         self._addresses = (f"10.0.{number // 256}.{number % 256}" for number in itertools.count())
 
-    async def begin(self, ip_address: str | None = None, door: str = "h5", **members: str) -> Waiting:
+    async def begin(self, ip_address: str | None = None, door: str = "h5", **members: Any) -> Waiting:
         """Begin an attempt that is bound by PKCE, at a new address if none is given."""
         verifier = secrets.token_urlsafe(32)
         address = ip_address or next(self._addresses)
