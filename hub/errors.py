@@ -14,7 +14,7 @@
     ├─ RateLimited 429           └ TooManySockets, CodeLocked, PasswordLocked
     ├─ InternalError 500
     ├─ ProviderFailed 502
-    └─ Unavailable 503           └ StoreUnavailable, BrokerUnavailable, SmsBudgetSpent
+    └─ Unavailable 503           └ StoreUnavailable, BrokerUnavailable, ProviderAway, SmsBudgetSpent
 
 Services raise them, the edges turn them into RFC 9457 problem bodies, error frames or close codes. What a
 person reads comes from the catalogue key `problem.<slug>`; `reason` is for the log and never leaves it.
@@ -298,6 +298,12 @@ class BrokerUnavailable(Unavailable):
     """Redis is away."""
 
     slug = "broker-unavailable"
+
+
+class ProviderAway(Unavailable):
+    """WeChat is needed for this, and has no answer for the moment."""
+
+    slug = "provider-away"
 
 
 class SmsBudgetSpent(Unavailable):

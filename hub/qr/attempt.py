@@ -41,6 +41,8 @@ class Attempt:
     expires_at: datetime
     redeemed_at: datetime | None
     redeemed_sid: str | None
+    qr_content: str | None = None
+    confirm_link: str | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Attempt":

@@ -4,11 +4,11 @@ A move is compare-and-set on `seq`: read, decide by the table, UPDATE … WHERE 
 upon. Who comes second reads again and decides again. Nobody is told before the commit.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import structlog
 from prometheus_client import Counter
@@ -69,19 +69,43 @@ class NewAttempt(NamedTuple):
         return "bind" if self.initiator.sid else "login"
 
 
-class Attempts:
-    """Reads, begins and moves attempts, and publishes each move after its commit."""
+class _Code(NamedTuple):
+    code: str
+    content: str | None
 
-    def __init__(self, store: Store, broker: Broker, made: Identifiers, lives: Lifetimes) -> None:
+
+class Content(Protocol):
+    """A door whose codes do not say the landing page's address."""
+
+    async def content(self, qr_code: str, expires_in: float) -> str:
+        """Return what the picture of *qr_code* says. Raises ProviderAway."""
+        ...
+
+
+class Attempts:
+    """Reads, begins and moves attempts, and publishes each move after its commit.
+
+    *contents* are the doors, by name, that say what their codes say.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        broker: Broker,
+        made: Identifiers,
+        lives: Lifetimes,
+        contents: Mapping[str, Content] | None = None,
+    ) -> None:
         self.store = store
         self.broker = broker
         self.made = made
         self.lives = lives
+        self._contents = contents or {}
         self.rereading = Rereading(self.by_keys)
 
     async def begin(self, new: NewAttempt) -> Attempt:
-        """Write a pending attempt, tell it, and return it."""
-        attempt = await self._insert(self.store, new)
+        """Write a pending attempt, tell it, and return it. Raises ProviderAway with nothing written."""
+        attempt = await self._insert(self.store, new, await self._code(new.door))
         CREATED.labels(attempt.door).inc()
         await self.tell(attempt)
         return attempt
@@ -89,7 +113,7 @@ class Attempts:
     async def succeed(self, attempt: Attempt) -> Attempt:
         """Return the one successor of an expired or failed attempt, begun now if there is none yet.
 
-        Raises WrongState while the attempt is alive or confirmed.
+        Raises WrongState while the attempt is alive or confirmed, or ProviderAway.
         """
         if not attempt.final:
             attempt = await self.tick(attempt)
@@ -105,8 +129,9 @@ class Attempts:
                 attempt.state,
                 Initiator(attempt.initiator_user_id, attempt.initiator_sid),
             )
+            code = await self._code(new.door)
             try:
-                successor = await self.store.write(lambda tx: self._succeed(tx, attempt, new))
+                successor = await self.store.write(lambda tx: self._succeed(tx, attempt, new, code))
             except _LostError:
                 attempt = await self.by_id(attempt.id)
             else:
@@ -250,11 +275,16 @@ class Attempts:
         )
         return moved if changed else None
 
-    async def _insert(self, tx: Store | Connection, new: NewAttempt) -> Attempt:
+    async def _code(self, door: str) -> _Code:
+        """Draw a code, and ask its door what it says; WeChat may be asked, so in no transaction."""
+        code = identifiers.new_code()
+        at = self._contents.get(door)
+        return _Code(code, await at.content(code, self.lives.pending) if at else None)
+
+    async def _insert(self, tx: Store | Connection, new: NewAttempt, code: _Code) -> Attempt:
         now = self.store.now()
         seed = identifiers.new_code()
         key = hashed(self.made.session_id(seed))
-        code = identifiers.new_code()
         expires_at = now + timedelta(seconds=self.lives.pending)
         visible = self.lives.visible if new.door in ROTATING_DOORS else self.lives.pending
         qr_expires_at = now + timedelta(seconds=visible)
@@ -262,7 +292,8 @@ class Attempts:
             "qr.create",
             session_id=key,
             session_seed=seed,
-            qr_code=code,
+            qr_code=code.code,
+            qr_content=code.content,
             qr_expires_at=qr_expires_at,
             purpose=new.purpose,
             door=new.door,
@@ -282,7 +313,7 @@ class Attempts:
             key=key,
             session_seed=seed,
             user_id=None,
-            qr_code=code,
+            qr_code=code.code,
             previous_qr_code=None,
             qr_expires_at=qr_expires_at,
             status=Status.PENDING,
@@ -297,6 +328,8 @@ class Attempts:
             redirect_uri=new.redirect_uri,
             state=new.state,
             scanned_by=None,
+            qr_content=code.content,
+            confirm_link=None,
             profile={},
             ip_address=new.ip_address,
             user_agent=new.user_agent,
@@ -307,8 +340,8 @@ class Attempts:
             redeemed_sid=None,
         )
 
-    async def _succeed(self, tx: Connection, attempt: Attempt, new: NewAttempt) -> Attempt:
-        successor = await self._insert(tx, new)
+    async def _succeed(self, tx: Connection, attempt: Attempt, new: NewAttempt, code: _Code) -> Attempt:
+        successor = await self._insert(tx, new, code)
         if not await tx.changed("qr.succeed", id=attempt.id, successor_id=successor.id):
             raise _LostError
         return successor

@@ -86,10 +86,17 @@ class Phone:
         return await self.claim(attempt, f"hub:{user_id}", profile, user_id)
 
     async def claim(
-        self, attempt: Attempt, subject: str, profile: Mapping[str, Any], user_id: int | None = None
+        self,
+        attempt: Attempt,
+        subject: str,
+        profile: Mapping[str, Any],
+        user_id: int | None = None,
+        *,
+        confirm_link: str | None = None,
     ) -> Attempt:
         """Claim *attempt* for *subject*; the same person may claim again, another one burns it.
 
+        *confirm_link* is the hash of the link that leads its person to the confirm page, where one is used.
         Raises AlreadyClaimed, AttemptExpired, AttemptFailed or WrongState.
         """
 
@@ -103,7 +110,11 @@ class Phone:
                 await self._refuse_second(current)
                 return await self._attempts.write(current, move, now)
             claimed = replace(
-                self._attempts.moved(current, move, now), scanned_by=subject, profile=profile, user_id=user_id
+                self._attempts.moved(current, move, now),
+                scanned_by=subject,
+                profile=profile,
+                user_id=user_id,
+                confirm_link=confirm_link,
             )
             changed = await self._attempts.store.changed(
                 "qr.scan",
@@ -113,6 +124,7 @@ class Phone:
                 expires_at=claimed.expires_at,
                 scanned_by=subject,
                 user_id=user_id,
+                confirm_link=confirm_link,
                 provider_profile=json.dumps(profile, ensure_ascii=False),
                 updated_at=now,
             )

@@ -279,11 +279,10 @@ class QrRoutes:
 
     async def _scannable(self, request: Request) -> str:
         qr_code: str = request.path_params["qr_code"]
-        await self._attempts.by_qr_code(qr_code)
-        return self._content(qr_code)
+        return self._content(await self._attempts.by_qr_code(qr_code), qr_code)
 
-    def _content(self, qr_code: str) -> str:
-        return f"{self._base_url}/s/{qr_code}"
+    def _content(self, attempt: Attempt, qr_code: str) -> str:
+        return attempt.qr_content or f"{self._base_url}/s/{qr_code}"
 
     def _created(self, attempt: Attempt) -> dict[str, Any]:
         session_id = self._attempts.made.session_id(attempt.session_seed, attempt.key)
@@ -293,7 +292,7 @@ class QrRoutes:
             "session_id": session_id,
             "qr_code": attempt.qr_code,
             "qr_url": image_url(self._base_url, attempt.qr_code),
-            "qr_content": self._content(attempt.qr_code),
+            "qr_content": self._content(attempt, attempt.qr_code),
             "expires_in": round((attempt.expires_at - now).total_seconds()),
             "qr_expires_in": round((attempt.qr_expires_at - now).total_seconds()),
             "ws_url": f"{at.replace('http', 'ws', 1)}/ws/{session_id}",

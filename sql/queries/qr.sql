@@ -2,10 +2,10 @@
 
 -- name: create
 INSERT INTO login_sessions (
-    session_id, session_seed, qr_code, qr_expires_at, status, seq, purpose, door, binding,
+    session_id, session_seed, qr_code, qr_content, qr_expires_at, status, seq, purpose, door, binding,
     initiator_user_id, initiator_sid, redirect_uri, state, code_hash, ip_address, user_agent, expires_at, created_at, updated_at
 ) VALUES (
-    :session_id, :session_seed, :qr_code, :qr_expires_at, 'pending', 1, :purpose, :door, :binding,
+    :session_id, :session_seed, :qr_code, :qr_content, :qr_expires_at, 'pending', 1, :purpose, :door, :binding,
     :initiator_user_id, :initiator_sid, :redirect_uri, :state, :code_hash, :ip_address, :user_agent, :expires_at, :created_at, :created_at
 );
 
@@ -32,7 +32,8 @@ WHERE id = :id AND seq = :seq_before;
 -- name: scan
 UPDATE login_sessions
 SET status = 'scanned', seq = :seq, expires_at = :expires_at, scanned_by = :scanned_by, user_id = :user_id,
-    provider_profile = :provider_profile, scanned_at = :updated_at, updated_at = :updated_at
+    provider_profile = :provider_profile, confirm_link = :confirm_link, scanned_at = :updated_at,
+    updated_at = :updated_at
 WHERE id = :id AND seq = :seq_before;
 
 -- name: confirm

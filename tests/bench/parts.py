@@ -128,6 +128,7 @@ async def _compare(
             session_id=key,
             session_seed=secrets.token_urlsafe(16),
             qr_code=secrets.token_urlsafe(16),
+            qr_content=None,
             qr_expires_at=now,
             purpose="login",
             door="app",

@@ -17,6 +17,7 @@ OUTCOMES = (
     "busy",
     "cancelled",
     "confirmed",
+    "dead_link",
     "declined",
     "expired",
     "failed",

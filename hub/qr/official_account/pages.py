@@ -1,0 +1,64 @@
+"""The edge of the confirm link: it leads to WeChat, which says who has opened it, and back."""
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from hub.errors import AttemptNotFound
+from hub.limits.guard import VERIFY, Guard
+from hub.qr.grants import Grants
+from hub.qr.official_account.consent import LinkConsent
+from hub.qr.official_account.links import PATH
+from hub.qr.states import Status
+from hub.web.cookies import Cookies
+from hub.web.outcomes import Outcomes
+from hub.web.parsing import client_address
+
+
+class LinkPages:
+    """`GET /c/{link}`. With *wechat_only* other browsers are told where to open it."""
+
+    def __init__(
+        self,
+        consent: LinkConsent,
+        grants: Grants,
+        guard: Guard,
+        cookies: Cookies,
+        outcomes: Outcomes,
+        *,
+        wechat_only: bool,
+    ) -> None:
+        self._consent = consent
+        self._grants = grants
+        self._guard = guard
+        self._cookies = cookies
+        self._outcomes = outcomes
+        self._wechat_only = wechat_only
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the route."""
+        return [Route(f"{PATH}{{link}}", self._outcomes.readable(self.open), methods=["GET"])]
+
+    async def open(self, request: Request) -> Response:
+        """Send whoever opens the link to WeChat; who has been there before goes on to the confirm page."""
+        await self._guard.spend(VERIFY, client_address(request))
+        try:
+            attempt, alive = await self._consent.open(request.path_params["link"])
+        except AttemptNotFound:
+            return self._outcomes.show(request, "not_found")
+        grant = self._grants.read(request)
+        granted = grant is not None and grant.key == attempt.key and grant.subject == attempt.scanned_by
+        if granted or attempt.status is not Status.SCANNED:
+            return _redirect(f"/s/{attempt.qr_code}", 303)
+        if not alive:
+            return self._outcomes.show(request, "dead_link")
+        if self._wechat_only and "micromessenger" not in request.headers.get("user-agent", "").lower():
+            return self._outcomes.show(request, "open_in_wechat")
+        secret = self._cookies.binding_or_new(request)
+        response = _redirect(self._consent.consent_url(attempt, secret), 302)
+        self._cookies.bind(request, response, secret)
+        return response
+
+
+def _redirect(url: str, status: int) -> Response:
+    return RedirectResponse(url, status, {"cache-control": "no-store"})
