@@ -8,23 +8,70 @@ import httpx2
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from hub.wechat.sandbox import create_sandbox
+from hub.wechat.sandbox import OfficialAccount, create_sandbox
 from tests.servers.uvicorn_app import serve
 
 APPID = "wx0123456789abcdef"
 SECRET = "0123456789abcdef0123456789abcdef"
 OTHER_APPID = "wxfedcba9876543210"
 OTHER_SECRET = "fedcba9876543210fedcba9876543210"
+WEBSITE = "wx00000000website"
+MINI = "wx000000000000mini"
+ACCOUNT = "wx0000000000000oa"
+TOKEN = "pushtoken"
+AES_KEY = "A" * 43
 BACK = "http://127.0.0.1:9/back"
 
 
 @contextmanager
-def served(*, callback_hosts: tuple[str, ...] = ()) -> Iterator[str]:
-    """Serve the sandbox for two apps below `/sandbox` and yield its address."""
-    apps = {APPID: SECRET, OTHER_APPID: OTHER_SECRET}
-    sandbox = create_sandbox(apps, app_name="Acme & Sons", callback_hosts=callback_hosts)
+def served(
+    *,
+    callback_hosts: tuple[str, ...] = (),
+    hub_url: str = "",
+    public_url: str = "",
+    poll_hold: float = 25.0,
+    push_patience: float = 5.0,
+) -> Iterator[str]:
+    """Serve the sandbox with apps of each kind below `/sandbox` and yield its address."""
+    sandbox = create_sandbox(
+        {APPID: SECRET, OTHER_APPID: OTHER_SECRET},
+        websites={WEBSITE: SECRET},
+        mini_programs={MINI: SECRET},
+        official_account=OfficialAccount(ACCOUNT, SECRET, TOKEN, AES_KEY),
+        app_name="Acme & Sons",
+        callback_hosts=callback_hosts,
+        hub_url=hub_url,
+        public_url=public_url,
+        poll_hold=poll_hold,
+        push_patience=push_patience,
+    )
     with serve(Starlette(routes=[Mount("/sandbox", sandbox)])) as address:
         yield f"{address}/sandbox"
+
+
+def stable_token(http: httpx2.Client, appid: str = ACCOUNT, **changed: object) -> dict[str, object]:
+    """Ask for the stable token and return the reply."""
+    body = {"grant_type": "client_credential", "appid": appid, "secret": SECRET, **changed}
+    reply: dict[str, object] = http.post("/cgi-bin/stable_token", json=body).json()
+    return reply
+
+
+def token_of(http: httpx2.Client, appid: str = ACCOUNT) -> str:
+    """Return a good access token of this app."""
+    return str(stable_token(http, appid)["access_token"])
+
+
+def ticket(http: httpx2.Client, scene: str = "scene-1", **changed: object) -> dict[str, object]:
+    """Order a code with a scene and return the reply."""
+    order = {
+        "expire_seconds": 300,
+        "action_name": "QR_STR_SCENE",
+        "action_info": {"scene": {"scene_str": scene}},
+        **changed,
+    }
+    params = {"access_token": token_of(http)}
+    reply: dict[str, object] = http.post("/cgi-bin/qrcode/create", params=params, json=order).json()
+    return reply
 
 
 def authorize(

@@ -48,6 +48,7 @@ def create_sandbox(
     callback_hosts: Collection[str] = (),
     messages: Messages | None = None,
     public_url: str = "",
+    hub_url: str = "",
     poll_hold: float = 25.0,
     push_patience: float = 5.0,
 ) -> Starlette:
@@ -58,8 +59,9 @@ def create_sandbox(
     pushes belong to. *app_name* is what the consent pages call the app; *callback_hosts* are the callback
     domains (host, and port where there is one) that may be sent a code, any when empty; *messages* returns
     what the console senders of the hub have sent, as `{to, code, text, sent_at}`. *public_url* is the
-    sandbox's own address as people reach it, that of each request when empty. *poll_hold* is how long the
-    website's poll waits and *push_patience* how long a push does, in seconds.
+    sandbox's own address as people reach it, that of each request when empty; *hub_url* is the back end of
+    the mini programs, which their screen on the phone calls. *poll_hold* is how long the website's poll waits
+    and *push_patience* how long a push does, in seconds.
 
     All other state is in this process and gone with it. For development and tests only: whoever reaches it
     can sign in as anybody it knows. Raises ValueError for a sealed mode without a good AES key.
