@@ -41,6 +41,7 @@ from hub.codes.senders.console import CONSOLE
 from hub.codes.service import Codes
 from hub.codes.sign_in import CodeSignIn
 from hub.codes.verification import EmailVerification
+from hub.doors import create_doors
 from hub.limits.concurrency import OpenStreams
 from hub.limits.guard import Guard
 from hub.limits.memory import MemoryLimiter
@@ -55,8 +56,8 @@ from hub.qr.callback.service import Callback
 from hub.qr.consent import Consent, ConsentState, Kind
 from hub.qr.follow import Sweep
 from hub.qr.grants import Grants
-from hub.qr.h5 import H5
 from hub.qr.identifiers import Identifiers
+from hub.qr.open_platform.pages import OpenPlatformPages
 from hub.qr.pages import QrPages
 from hub.qr.phone import Phone
 from hub.qr.redemption import Redemption
@@ -87,9 +88,7 @@ from hub.web.outcomes import Outcomes
 from hub.web.pages import Pages
 from hub.web.problems import HANDLERS
 from hub.web.sockets import OpenSockets
-from hub.wechat.client import App, WeChatClient
-from hub.wechat.doors import WebConsent
-from hub.wechat.sandbox.app import create_sandbox
+from hub.wechat.sandbox import OfficialAccount, create_sandbox
 from hub.wechat.sandbox.messages import messages_route
 from hub.wechat.transport import Transport
 
@@ -200,15 +199,10 @@ def create_app(settings: Settings) -> Starlette:
         origins,
     )
 
-    api_url, open_url = settings.wechat_urls
-    transport = Transport(api_url)
-    wechat = WeChatClient(transport, open_url)
+    transport = Transport(settings.wechat_urls[0])
     states = ConsentState(cookie_keys)
-    h5 = None
-    if settings.h5_app[0]:
-        door = WebConsent(wechat, App(*settings.h5_app), settings.callback_uri, settings.wechat_scope)
-        h5 = H5(attempts, phone, door, states, data_keys)
-    doors = tuple(dict.fromkeys((settings.default_door, *(["h5"] if h5 else []), "app")))
+    doors = create_doors(settings, transport, attempts, phone, states, data_keys)
+    door_names = doors.names(settings.default_door)
 
     sockets = OpenSockets()
     qr_sockets = QrSockets(
@@ -224,6 +218,7 @@ def create_app(settings: Settings) -> Starlette:
         attempts=attempts,
         phone=phone,
         redemption=redemption,
+        open_platform=doors.open_platform,
         binding=binding,
         sessions=sessions,
         clients=clients,
@@ -234,28 +229,32 @@ def create_app(settings: Settings) -> Starlette:
         origins=origins,
         base_url=settings.base_url,
         info=info,
-        doors=doors,
+        doors=door_names,
         redirect_uris=frozenset(settings.redirect_uris),
     )
     qr_pages = QrPages(
         attempts=attempts,
         phone=phone,
         binding=binding,
-        h5=h5,
+        h5=doors.h5,
         grants=grants,
         guard=guard,
         cookies=cookies,
         pages=pages,
         outcomes=outcomes,
         info=info,
-        door=doors[0],
+        doors=door_names,
+        frame_origin=doors.frame_origin,
         phone_url=f"{SANDBOX_PATH}/phone" if settings.sandbox else None,
         wechat_only=not settings.sandbox,
     )
     consents: dict[Kind, Consent] = {}
     ways: dict[Kind, Way] = {}
-    if h5:
-        consents[Kind.H5], ways[Kind.H5] = h5, qr_pages.claimed
+    if doors.h5:
+        consents[Kind.H5], ways[Kind.H5] = doors.h5, qr_pages.claimed
+    if doors.open_platform:
+        window = OpenPlatformPages(attempts, redemption, cookies, outcomes, qr_pages.show_sign_in)
+        consents[Kind.OPEN_PLATFORM], ways[Kind.OPEN_PLATFORM] = doors.open_platform, window.returned
     callback = CallbackPages(Callback(attempts, states, consents), ways, guard, cookies, outcomes)
     followers = Followers(events, sessions)
     account_stream = AccountStream(
@@ -281,10 +280,15 @@ def create_app(settings: Settings) -> Starlette:
     ]
     messages = ConsoleMessages(background.outbox, settings.site_name).listed
     if settings.sandbox:
-        apps = {settings.h5_app[0]: settings.h5_app[1]}
-        callback_host = urlsplit(settings.callback_uri).netloc
         sandbox = create_sandbox(
-            apps, app_name=settings.site_name, callback_hosts=[callback_host], messages=messages
+            dict([settings.h5_app]),
+            websites=dict([settings.website_app]),
+            mini_programs=dict([settings.mini_app]),
+            official_account=official_account(settings),
+            app_name=settings.site_name,
+            callback_hosts=[urlsplit(settings.callback_uri).netloc],
+            messages=messages,
+            public_url=f"{settings.base_url}{SANDBOX_PATH}",
         )
         routes.append(Mount(SANDBOX_PATH, sandbox))
     elif CONSOLE in (*settings.sms_senders, *settings.email_senders):
@@ -329,6 +333,17 @@ def create_app(settings: Settings) -> Starlette:
     app.router.redirect_slashes = False  # it would lead to whatever the Host header says
     app.state.drain = drain
     return app
+
+
+def official_account(settings: Settings) -> OfficialAccount | None:
+    """Return what the sandbox knows of the official account; it pushes to this very hub, sealed if it can."""
+    if settings.official_account is None:
+        return None
+    appid, secret, token, keys = settings.official_account
+    push_url = f"{settings.loopback_url}/api/auth/wechat/push"
+    if not keys:
+        return OfficialAccount(appid, secret, token, push_url=push_url)
+    return OfficialAccount(appid, secret, token, keys[0], "secure", push_url)
 
 
 def key_ring(settings: Settings) -> KeyRing:

@@ -9,7 +9,7 @@ import socket
 from email.utils import parseaddr
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -20,6 +20,8 @@ SANDBOX_PATH = "/sandbox"
 
 STAND_IN = "development-stand-in-never-use-in-production"
 STAND_IN_APP = ("wxsandbox00000h5", "sandbox-secret")
+STAND_IN_WEBSITE = ("wxsandbox0website", "sandbox-secret")
+STAND_IN_MINI = ("wxsandbox000mini", "sandbox-secret")
 
 Texts = Annotated[tuple[str, ...], NoDecode]
 Ring = Literal["cookie_secret", "refresh_keys", "data_keys", "code_peppers"]
@@ -28,6 +30,7 @@ Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 SmsProviders = Annotated[tuple[Literal["console", "aliyun", "tencent"], ...], NoDecode]
 EmailProviders = Annotated[tuple[Literal["console", "smtp"], ...], NoDecode]
 
+_AES_KEY = re.compile(r"[A-Za-z0-9]{43}")
 _TEMPLATE = re.compile(r"(\*|[a-z_]+)(:[A-Za-z-]+)?=[^\s/=]+(/[a-z_]+)*")
 _DEMANDED = {
     "aliyun": (
@@ -53,6 +56,21 @@ class SettingsError(Exception):
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
+
+
+class Account(NamedTuple):
+    """An official account that pushes: the EncodingAESKeys, the current one first, are none in plain mode."""
+
+    app_id: str
+    secret: str
+    token: str
+    aes_keys: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Account(app_id={self.app_id!r})"
+
+
+STAND_IN_ACCOUNT = Account("wxsandbox00000oa", "sandbox-secret", "sandbox-token", ("sandbox" * 6 + "0",))
 
 
 class Settings(BaseSettings):
@@ -132,8 +150,17 @@ class Settings(BaseSettings):
         False, description="a new session ends the others of its device type"
     )
 
-    wechat_door: Literal["", "h5", "app"] = Field(
-        "", description="default door; empty: h5 where it is configured, else app"
+    wechat_door: Literal["", "h5", "official_account", "open_platform", "mini_program", "app"] = Field(
+        "",
+        description="default door; empty: the first configured of h5, official_account, open_platform, app",
+    )
+    wechat_app_id: str = Field(
+        "",
+        description="website app of the open platform; an account, where WECHAT_SCOPE names an in-app one",
+    )
+    wechat_app_secret: SecretStr = Field(SecretStr(""), description="its secret")
+    wechat_embed: bool = Field(
+        False, description="at the door open_platform the sign-in page shows WeChat's page in a frame"
     )
     wechat_h5_app_id: str = Field(
         "", description="official account for the in-app door; empty: WECHAT_OA_APP_ID"
@@ -141,8 +168,33 @@ class Settings(BaseSettings):
     wechat_h5_app_secret: SecretStr = Field(SecretStr(""), description="its secret")
     wechat_oa_app_id: str = Field("", description="official account")
     wechat_oa_app_secret: SecretStr = Field(SecretStr(""), description="its secret")
-    wechat_scope: Literal["snsapi_userinfo", "snsapi_base"] = Field(
-        "snsapi_userinfo", description="consent asked of the person; snsapi_base gives no nickname"
+    wechat_oa_token: SecretStr = Field(
+        SecretStr(""), description="its Token for pushes; with it the door official_account is open"
+    )
+    wechat_oa_aes_key: SecretStr = Field(
+        SecretStr(""), description="its EncodingAESKey; with it only encrypted pushes are taken"
+    )
+    wechat_oa_aes_key_previous: SecretStr = Field(
+        SecretStr(""), description="the EncodingAESKey before, until WeChat has changed over"
+    )
+    wechat_oa_confirm: Literal["link", "auto"] = Field(
+        "link", description="`link`: the person confirms on a page; `auto`: the scan alone signs in"
+    )
+    wechat_mini_app_id: str = Field("", description="mini program")
+    wechat_mini_app_secret: SecretStr = Field(SecretStr(""), description="its secret")
+    wechat_mini_page: str = Field(
+        "pages/index/index",
+        max_length=128,
+        pattern=r"^[^/?#\s][^?#\s]*$",
+        description="its page that a code opens",
+    )
+    wechat_mini_version: Literal["release", "trial", "develop"] = Field(
+        "release", description="its version that a code opens"
+    )
+    wechat_scope: Literal["snsapi_userinfo", "snsapi_base", "snsapi_login"] = Field(
+        "snsapi_userinfo",
+        description="consent asked of the person in the app; snsapi_base gives no nickname, "
+        "snsapi_login is only for websites",
     )
     wechat_redirect_uri: str = Field("", description=f"callback; empty: PUBLIC_URL + `{CALLBACK_PATH}`")
     wechat_api_url: str = Field(
@@ -336,6 +388,11 @@ class Settings(BaseSettings):
             lines.append("SMTP_SECURITY: a password is not sent without TLS")
         if self.wechat_door == "h5" and self.production and not self._h5_app()[0]:
             lines.append("WECHAT_H5_APP_ID: the door h5 needs it")
+        if self.wechat_door == "open_platform" and not self.website_app[0]:
+            lines.append("WECHAT_APP_ID: the door open_platform needs it")
+        if self.wechat_door == "mini_program" and not self.mini_app[0]:
+            lines.append("WECHAT_MINI_APP_ID: the door mini_program needs it")
+        lines += self._official_account_faults()
         if self.production:
             lines += [
                 f"{name.upper()}: production demands an https address"
@@ -345,6 +402,24 @@ class Settings(BaseSettings):
             lines += [f"{line} (HUB_ENV=production)" for line in self.stand_ins]
         elif self.stand_ins and (place := self._public_place()):
             lines += [f"{line} ({place} is a public address)" for line in self.stand_ins]
+        return lines
+
+    def _official_account_faults(self) -> list[str]:
+        lines = [
+            f"{name.upper()}: an EncodingAESKey has 43 letters and digits"
+            for name in ("wechat_oa_aes_key", "wechat_oa_aes_key_previous")
+            if (key := getattr(self, name).get_secret_value()) and not _AES_KEY.fullmatch(key)
+        ]
+        if _given(self.wechat_oa_aes_key_previous) and not _given(self.wechat_oa_aes_key):
+            lines.append(
+                "WECHAT_OA_AES_KEY: WECHAT_OA_AES_KEY_PREVIOUS is only for the change to another key"
+            )
+        if _given(self.wechat_oa_token) or self.wechat_door == "official_account":
+            lines += [
+                f"{name.upper()}: the door official_account needs it"
+                for name in ("wechat_oa_app_id", "wechat_oa_app_secret", "wechat_oa_token")
+                if not _given(getattr(self, name)) and not self.sandbox
+            ]
         return lines
 
     @property
@@ -452,7 +527,49 @@ class Settings(BaseSettings):
     def _h5_app(self) -> tuple[str, str]:
         if self.wechat_h5_app_id:
             return self.wechat_h5_app_id, self.wechat_h5_app_secret.get_secret_value()
+        if self._in_app:
+            return self.wechat_app_id, self.wechat_app_secret.get_secret_value()
         return self.wechat_oa_app_id, self.wechat_oa_app_secret.get_secret_value()
+
+    @property
+    def _in_app(self) -> bool:
+        """Whether WECHAT_APP_ID, the one app of older installations, is an account and not a website."""
+        named = self.wechat_h5_app_id or self.wechat_oa_app_id
+        return "wechat_scope" in self.model_fields_set and self.wechat_scope != "snsapi_login" and not named
+
+    @cached_property
+    def website_app(self) -> tuple[str, str]:
+        """App id and secret of the door `open_platform`, two empty texts where it is not configured."""
+        if self.wechat_app_id and not self._in_app:
+            return self.wechat_app_id, self.wechat_app_secret.get_secret_value()
+        return STAND_IN_WEBSITE if self.sandbox else ("", "")
+
+    @cached_property
+    def mini_app(self) -> tuple[str, str]:
+        """App id and secret of the door `mini_program`, two empty texts where it is not configured."""
+        if self.wechat_mini_app_id:
+            return self.wechat_mini_app_id, self.wechat_mini_app_secret.get_secret_value()
+        return STAND_IN_MINI if self.sandbox else ("", "")
+
+    @property
+    def in_app_scope(self) -> str:
+        """The consent asked of the person at the door `h5`."""
+        return "snsapi_userinfo" if self.wechat_scope == "snsapi_login" else self.wechat_scope
+
+    @cached_property
+    def official_account(self) -> Account | None:
+        """The official account of the door `official_account`, None where it is not configured."""
+        keys = (self.wechat_oa_aes_key, self.wechat_oa_aes_key_previous)
+        account = Account(
+            self.wechat_oa_app_id,
+            self.wechat_oa_app_secret.get_secret_value(),
+            self.wechat_oa_token.get_secret_value(),
+            tuple(key.get_secret_value() for key in keys if _given(key)),
+        )
+        if not self.sandbox:
+            return account if account.token else None
+        app = account[:2] if account.app_id else STAND_IN_ACCOUNT[:2]
+        return Account(*app, *(account[2:] if account.token else STAND_IN_ACCOUNT[2:]))
 
     @cached_property
     def wechat_urls(self) -> tuple[str, str]:
@@ -462,9 +579,17 @@ class Settings(BaseSettings):
         return self.wechat_api_url or api, self.wechat_open_url or pages
 
     @cached_property
-    def default_door(self) -> Literal["h5", "app"]:
-        """The door of an attempt that names none."""
-        return self.wechat_door or ("h5" if self.h5_app[0] else "app")
+    def default_door(self) -> Literal["h5", "official_account", "open_platform", "mini_program", "app"]:
+        """The door of an attempt that names none; a stand-in's only where no other is configured."""
+        if self.wechat_door:
+            return self.wechat_door
+        if self._h5_app()[0]:
+            return "h5"
+        if _given(self.wechat_oa_token):
+            return "official_account"
+        if self.wechat_app_id:
+            return "open_platform"
+        return "h5" if self.sandbox else "app"
 
     @cached_property
     def callback_uri(self) -> str:

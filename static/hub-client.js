@@ -6,7 +6,8 @@
  *   hub.watch((snapshot) => { … }, ({ live, channel, ended }) => { … });
  *   await hub.redeem({ tokenDelivery: "cookie" });      // once the status is "confirmed"
  *
- * Secrets stay in memory: the PKCE verifier, the access token, and a refresh token delivered in the body.
+ * Secrets stay in memory: the PKCE verifier, the access token, and a refresh token delivered in the body. Only where
+ * the sign-in leads over WeChat's own page, in this very window, the verifier waits in sessionStorage meanwhile.
  */
 import { AttemptWatch, backOff } from "./hub-watch.js";
 
@@ -14,6 +15,7 @@ const MARK = "hub.signed-in"; // localStorage: says only that a refresh cookie s
 const OVER = [401, 422]; // a refresh token that is not valid, or no cookie that holds one
 const REPLY_WITHIN = 15000; // ms
 const TRIES = 5;
+const VERIFIER = "hub.verifier."; // sessionStorage: a tab's own, and gone with it
 
 /** A refusal (RFC 9457): `status` 0 when there was no answer at all; `message` is for the person. */
 export class HubProblem extends Error {
@@ -32,7 +34,7 @@ export class HubProblem extends Error {
 }
 
 export class LoginHub {
-  #base; #options = {}; #verifier = null; #watch = null; #listeners = [];
+  #base; #options = {}; #verifier = null; #resumed = false; #watch = null; #listeners = [];
   #refreshToken = null; #refreshing = null; #heardAt = -1; #tabs = null;
 
   attempt = null;
@@ -72,6 +74,7 @@ export class LoginHub {
     const { door, redirectUri, state, codeChallenge, codeChallengeMethod, purpose } = options;
     const body = { door, redirect_uri: redirectUri, state, purpose };
     this.#verifier = null;
+    this.#resumed = false;
     if (codeChallenge) {
       Object.assign(body, { code_challenge: codeChallenge, code_challenge_method: codeChallengeMethod ?? "S256" });
     } else if (!redirectUri && globalThis.crypto?.subtle) {
@@ -85,7 +88,27 @@ export class LoginHub {
       if (attempt[name]) attempt[name] = this.#here(attempt[name]);
     }
     this.attempt = attempt;
+    if (attempt.authorize_url) this.#leaveVerifier();
     return attempt;
+  }
+
+  /**
+   * Take up the attempt that WeChat's own page has led back from, to `redeem()` it. False where this window has not
+   * begun it, unless it is bound *byCookie*.
+   */
+  resume(sessionId, { byCookie = false } = {}) {
+    try {
+      this.#verifier = sessionStorage.getItem(VERIFIER + sessionId);
+    } catch { /* storage is closed to this page */ }
+    this.#resumed = Boolean(this.#verifier || byCookie);
+    this.attempt = this.#resumed ? { session_id: sessionId } : null;
+    return this.#resumed;
+  }
+
+  #leaveVerifier() {
+    try {
+      if (this.#verifier) sessionStorage.setItem(VERIFIER + this.attempt.session_id, this.#verifier);
+    } catch { /* storage is closed to this page: the window that WeChat leads back to cannot go on by itself */ }
   }
 
   /** Follow the attempt: *onSnapshot* now and at each change, *onConnection* when the line comes or goes. */
@@ -112,14 +135,27 @@ export class LoginHub {
   /** Follow a new attempt in place of one that has ended: on the same socket if there is one. */
   async renew() {
     // A frame tells no more than the code, so an attempt that consists of more (a ticket, an address) starts afresh.
-    const { qr_content: content, qr_code: code } = this.attempt ?? {};
-    if (this.#watch && content?.includes(code)) {
+    const { attempt } = this;
+    const { qr_content: content, qr_code: code, authorize_url: away } = attempt ?? {};
+    if (this.#watch && (away || content?.includes(code))) {
+      delete attempt.authorize_url; // it belongs to the former attempt
       const outcome = await this.#watch.renew();
-      if (outcome === true) return;
+      if (outcome === true) {
+        if (away) await this.#findWayOut(attempt);
+        return;
+      }
       if (outcome) throw new HubProblem(outcome.status ?? 400, outcome);
     }
     await this.start(this.#options);
     this.watch(...this.#listeners);
+  }
+
+  /** The address of WeChat's page for a renewed attempt: no frame carries it, for it is this browser's alone. */
+  async #findWayOut(attempt) {
+    const snapshot = await insist(() => this.#status(attempt));
+    attempt.authorize_url = snapshot.authorize_url;
+    this.#leaveVerifier();
+    this.#listeners[0](snapshot);
   }
 
   /** Cancel the attempt; false where the present channel cannot carry that. */
@@ -149,7 +185,8 @@ export class LoginHub {
         return this.#keep(await this.#call("/api/auth/wechat/token", { body }));
       } catch (problem) {
         // The answer to an earlier try was lost, but its cookie may have come.
-        if (again && problem.slug === "already-redeemed" && tokenDelivery === "cookie") return this.refresh();
+        const may = again || this.#resumed;
+        if (may && problem.slug === "already-redeemed" && tokenDelivery === "cookie") return this.refresh();
         throw problem;
       }
     });

@@ -6,11 +6,14 @@ const hub = new LoginHub();
 const $ = (id) => document.getElementById(id);
 const page = $("sign-in");
 const card = $("signed-in");
+const returned = document.querySelector('meta[name="attempt"]'); // the person is back from WeChat's own page
+if (returned) history.replaceState(null, "", returned.dataset.home); // the code in the address is used up
 const query = new URLSearchParams(location.search);
 const hosted = query.has("redirect_uri"); // another site's sign-in: its back end redeems, not this page
 
 const STALE_AFTER = 12; // s after its rotation was due, a code is no longer accepted
 const PATIENCE = 3000; // ms without a line before the person is told
+const LEAVING = 3000; // ms in which WeChat's page leads this window on, if it is this window that it was shown in
 
 let deadline = null; // {end, codeEnd, total} in ms of performance.now(): the wall clock may be wrong
 let shownCode = null;
@@ -49,7 +52,8 @@ function onSnapshot(snapshot) {
     show(status, text("page.sign_in.scanned", { nickname: person?.nickname ?? "" }));
   } else if (status === "confirmed") {
     show(status, text(hosted ? "page.sign_in.leaving" : "page.sign_in.confirmed"));
-    finish(snapshot);
+    // Two pages must not redeem the same attempt: the tokens would go to the one that is being left.
+    setTimeout(() => finish(snapshot), hub.attempt.authorize_url && !returned ? LEAVING : 0);
   } else if (status === "expired") {
     show(status, text("page.sign_in.expired"));
   } else if (startingOver) {
@@ -66,8 +70,8 @@ async function showCode() {
   const { qr_url: url, authorize_url: away, qr_content: content } = hub.attempt;
   const link = $("window");
   link.hidden = !away;
-  if (away) {
-    link.href = away;
+  if (page.dataset.way === "window") {
+    if (away) showWeChat(link, away);
     return;
   }
   const phone = $("phone");
@@ -89,6 +93,19 @@ async function showCode() {
     }
   }
   if (shownCode === url) unavailable(text("page.sign_in.unreachable"));
+}
+
+/** WeChat's own page: by the link in this window, and in a frame where there is one, which leads this window on. */
+function showWeChat(link, away) {
+  link.href = away;
+  const frame = $("frame");
+  if (!frame || shownCode === away) return;
+  shownCode = away;
+  const address = new URL(away);
+  address.searchParams.set("login_type", "jssdk");
+  address.searchParams.set("self_redirect", "default");
+  frame.src = address;
+  frame.hidden = false;
 }
 
 function showPerson(where, person) {
@@ -163,7 +180,14 @@ const start = () => begin(async () => {
   hub.watch(onSnapshot, tellConnection);
 });
 
-const renew = () => (hub.attempt ? begin(() => hub.renew()) : start());
+const renew = () => (hub.attempt?.ws_url ? begin(() => hub.renew()) : start());
+
+/** The person is back from WeChat's page, in a window that has begun the attempt, or in another one. */
+function resume() {
+  if (hub.resume(returned.content, { byCookie: returned.dataset.binding === "cookie" })) {
+    onSnapshot({ status: "confirmed", user_info: null });
+  } else show("elsewhere", text("page.sign_in.elsewhere"));
+}
 
 async function finish({ user_info: person }) {
   try {
@@ -248,7 +272,8 @@ addEventListener("online", () => {
 });
 setInterval(tick, 1000);
 
-if (hub.remembered && !hosted) {
+if (returned) resume();
+else if (hub.remembered && !hosted) {
   try {
     await hub.refresh();
     await showSignedIn();

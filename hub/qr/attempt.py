@@ -1,12 +1,13 @@
 """One sign-in attempt as its row tells it, and the public snapshot that watchers get."""
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from hub.qr.states import FINAL, Status
+from hub.qr.states import FINAL, PROVIDER_DOORS, Status
 from hub.realtime.watch import Message
 
 
@@ -27,8 +28,6 @@ class Attempt:
     purpose: str
     door: str
     binding: str
-    initiator_user_id: int | None
-    initiator_sid: str | None
     successor_id: int | None
     redirect_uri: str | None
     state: str | None
@@ -40,9 +39,12 @@ class Attempt:
     created_at: datetime
     expires_at: datetime
     redeemed_at: datetime | None
-    redeemed_sid: str | None
+    cookie_hash: str | None = None
+    initiator_user_id: int | None = None
+    initiator_sid: str | None = None
     qr_content: str | None = None
     confirm_link: str | None = None
+    redeemed_sid: str | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Attempt":
@@ -84,6 +86,7 @@ class Attempt:
             if claimed
             else None,
             "redirects": self.redirect_uri is not None,
+            "door": self.door,
             "told_at": _milliseconds(told_at) if told_at else None,
         }
         return Message(self.seq, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
@@ -104,6 +107,7 @@ class Snapshot:
     qr_expires_at: datetime
     user_info: Mapping[str, Any] | None
     redirects: bool
+    door: str
     told_at: datetime | None
 
     @classmethod
@@ -120,6 +124,7 @@ class Snapshot:
                 qr_expires_at=_moment(body["qr_expires_at"]),
                 user_info=body["user_info"],
                 redirects=body["redirects"],
+                door=sys.intern(body["door"]),
                 told_at=_moment(told_at) if (told_at := body.get("told_at")) else None,
             )
         except (KeyError, TypeError, OverflowError) as error:
@@ -146,7 +151,7 @@ class Snapshot:
             "reason": self.reason,
             "expires_in": 0 if self.status in _OVER else _left(self.expires_at, now),
             "qr_code": code,
-            "qr_url": image_url(base_url, code) if code else None,
+            "qr_url": image_url(base_url, code, self.door) if code else None,
             "qr_expires_in": _left(self.qr_expires_at, now) if code else None,
             "user_info": self.user_info,
         }
@@ -160,9 +165,11 @@ def channel(key: str) -> str:
     return f"attempt:{key}"
 
 
-def image_url(base_url: str, qr_code: str) -> str:
-    """Return the address of the code's picture."""
-    return f"{base_url}/api/auth/wechat/qr-code/{qr_code}.svg"
+def image_url(base_url: str, qr_code: str, door: str) -> str | None:
+    """Return the address of the code's picture, None at a door where WeChat shows a page of its own."""
+    if door in PROVIDER_DOORS:
+        return None
+    return f"{base_url}/api/auth/wechat/qr-code/{qr_code}.{'png' if door == 'mini_program' else 'svg'}"
 
 
 def _left(moment: datetime, now: datetime) -> int:

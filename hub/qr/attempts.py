@@ -37,6 +37,7 @@ MOVES = Counter("hub_qr_moves_total", "Moves of sign-in attempts", ["door", "sta
 
 FRESH = 5.0  # seconds for which a poll trusts the broker's snapshot
 _RETRIES = 8
+_TWO_MOVES = 2
 _KEPT = 120.0  # seconds a snapshot outlives its attempt, for polls that come late
 
 Write = Callable[[Attempt, Move, datetime], Awaitable[Attempt | None]]
@@ -52,7 +53,8 @@ class Initiator(NamedTuple):
 class NewAttempt(NamedTuple):
     """What a browser asks for; `binding` is `S256:<challenge>` or `cookie:<hash of the binding secret>`.
 
-    With an *initiator* the purpose is to bind, else to sign in.
+    With an *initiator* the purpose is to bind, else to sign in. *cookie_hash* names the browser's binding
+    cookie at doors that lead back to that browser.
     """
 
     door: str
@@ -62,6 +64,7 @@ class NewAttempt(NamedTuple):
     redirect_uri: str | None = None
     state: str | None = None
     initiator: Initiator = Initiator()
+    cookie_hash: str | None = None
 
     @property
     def purpose(self) -> str:
@@ -128,6 +131,7 @@ class Attempts:
                 attempt.redirect_uri,
                 attempt.state,
                 Initiator(attempt.initiator_user_id, attempt.initiator_sid),
+                attempt.cookie_hash,
             )
             code = await self._code(new.door)
             try:
@@ -237,12 +241,18 @@ class Attempts:
                 return attempt
             moved = await (write or self.write)(attempt, move, now)
             if moved is not None:
-                MOVES.labels(moved.door, moved.status, moved.reason or "").inc()
-                log.info("attempt_moved", attempt=moved.id, status=moved.status, reason=moved.reason)
-                await self.tell(moved)
+                if moved.seq - attempt.seq == _TWO_MOVES:
+                    between = replace(moved, status=Status.SCANNED, reason=None, seq=moved.seq - 1)
+                    await self._announce(between)
+                await self._announce(moved)
                 return moved
             attempt = await self.by_id(attempt.id)
         raise StoreUnavailable("the attempt moved under every try")
+
+    async def _announce(self, moved: Attempt) -> None:
+        MOVES.labels(moved.door, moved.status, moved.reason or "").inc()
+        log.info("attempt_moved", attempt=moved.id, status=moved.status, reason=moved.reason)
+        await self.tell(moved)
 
     async def tell(self, attempt: Attempt) -> None:
         """Publish the attempt's snapshot; an older one never replaces a newer."""
@@ -298,6 +308,7 @@ class Attempts:
             purpose=new.purpose,
             door=new.door,
             binding=new.binding,
+            cookie_hash=new.cookie_hash,
             initiator_user_id=new.initiator.user_id,
             initiator_sid=new.initiator.sid,
             redirect_uri=new.redirect_uri,
@@ -322,6 +333,7 @@ class Attempts:
             purpose=new.purpose,
             door=new.door,
             binding=new.binding,
+            cookie_hash=new.cookie_hash,
             initiator_user_id=new.initiator.user_id,
             initiator_sid=new.initiator.sid,
             successor_id=None,

@@ -1,5 +1,7 @@
 """The pages: the sign-in page of the desktop, and what a phone sees after a scan."""
 
+from collections.abc import Mapping, Sequence
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -14,7 +16,8 @@ from hub.qr.grants import Grant, Grants
 from hub.qr.h5 import H5
 from hub.qr.phone import Phone
 from hub.qr.request_info import RequestInfo
-from hub.qr.states import ROTATING_DOORS, Status
+from hub.qr.states import PROVIDER_DOORS, ROTATING_DOORS, Status
+from hub.web.context import CONTENT_SECURITY
 from hub.web.cookies import Cookies
 from hub.web.language import language
 from hub.web.outcomes import Outcomes
@@ -35,7 +38,8 @@ class QrPages:
     """`/`, `/s/{qr_code}` and the problem pages.
 
     *h5* is None where the in-app door is not configured. *phone_url* is the simulated phone's address,
-    which only development has. With *wechat_only* other browsers are told where to open the code.
+    which only development has. The first of *doors* is the default; *frame_origin* is that of WeChat's pages
+    where they are to be shown in a frame. With *wechat_only* other browsers are told where to open the code.
     """
 
     def __init__(
@@ -51,7 +55,8 @@ class QrPages:
         pages: Pages,
         outcomes: Outcomes,
         info: RequestInfo,
-        door: str,
+        doors: Sequence[str],
+        frame_origin: str | None,
         phone_url: str | None,
         wechat_only: bool,
     ) -> None:
@@ -65,7 +70,8 @@ class QrPages:
         self._pages = pages
         self._outcomes = outcomes
         self._info = info
-        self._door = door
+        self._doors = doors
+        self._frame_origin = frame_origin
         self._phone_url = phone_url
         self._wechat_only = wechat_only
 
@@ -78,8 +84,21 @@ class QrPages:
         ]
 
     async def sign_in(self, request: Request) -> Response:
-        """Show the sign-in page."""
-        return self._pages.render(request, "sign_in.html", door=self._door, phone_url=self._phone_url)
+        """Show the sign-in page, for the door that `?door=` names or the default one."""
+        door = request.query_params.get("door", "")
+        return self.show_sign_in(request, door if door in self._doors else self._doors[0])
+
+    def show_sign_in(
+        self, request: Request, door: str, finishing: Mapping[str, object] | None = None
+    ) -> Response:
+        """Render the sign-in page; with *finishing* for a person who comes back from WeChat's own page."""
+        framed = self._frame_origin is not None and door in PROVIDER_DOORS
+        page = self._pages.render(
+            request, "sign_in.html", door=door, phone_url=self._phone_url, framed=framed, finishing=finishing
+        )
+        if framed:
+            page.headers["content-security-policy"] = f"{CONTENT_SECURITY}; frame-src {self._frame_origin}"
+        return page
 
     async def land(self, request: Request) -> Response:
         """Take a phone that has scanned: to the consent, to the confirm page, or to what has become of it."""

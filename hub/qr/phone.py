@@ -132,7 +132,7 @@ class Phone:
 
         claimed = await self._attempts.move(attempt, event, write)
         if claimed.status is not Status.SCANNED:
-            await self._record(claimed, "failed", "unknown")
+            await self.record(claimed, "failed", "unknown")
             raise AlreadyClaimed("a second person scanned")
         return claimed
 
@@ -146,7 +146,7 @@ class Phone:
             raise GrantRequired("not the phone that scanned")
         if answer is not Answer.CONFIRM:
             answered = await self._attempts.move(attempt, lambda _: _EVENTS[answer])
-            await self._record(answered, "failed", "declined", device)
+            await self.record(answered, "failed", "declined", device)
             return answered
         try:
             return await self._attempts.move(attempt, lambda _: Event.CONFIRM, self._confirm)
@@ -154,7 +154,7 @@ class Phone:
             blocked = isinstance(error, AccountBlocked)
             event = Event.ACCOUNT_BLOCKED if blocked else Event.ALREADY_BOUND
             failed = await self._attempts.move(attempt, lambda _: event)
-            await self._record(failed, "blocked", "account_blocked" if blocked else "unknown", device)
+            await self.record(failed, "blocked", "account_blocked" if blocked else "unknown", device)
             raise
 
     async def cancel(self, session_id: str) -> Attempt:
@@ -200,9 +200,10 @@ class Phone:
             # Else whoever photographs the screen could keep its owner from ever signing in.
             raise AlreadyClaimed("a second person scanned; burnt too often")
 
-    async def _record(
+    async def record(
         self, attempt: Attempt, status: LoggedStatus, reason: Reason, device: Device | None = None
     ) -> None:
+        """Put a try to sign in on record; without *device* it is that of the browser which waits."""
         if attempt.purpose == "bind":  # nobody tried to sign in
             return
         try:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from hub.errors import FieldError, InvalidRequest
+from hub.errors import FieldError, InvalidRequest, NotFound
 from hub.limits.concurrency import OpenStreams
 from hub.limits.guard import QR, VERIFY, Guard
 from hub.qr import image
@@ -20,10 +20,11 @@ from hub.qr.binding import Binding
 from hub.qr.follow import Follower
 from hub.qr.grants import Grants
 from hub.qr.identifiers import hashed
+from hub.qr.open_platform.service import OpenPlatform
 from hub.qr.phone import Answer, Phone
 from hub.qr.redemption import Redemption, challenge_binding, cookie_binding
 from hub.qr.request_info import RequestInfo
-from hub.qr.states import Status
+from hub.qr.states import PROVIDER_DOORS, Status
 from hub.tokens.clients import Clients
 from hub.tokens.service import Device, Sessions
 from hub.web.answers import dump, success
@@ -44,7 +45,7 @@ class Create(Body):
     state: Annotated[Printable, StringConstraints(max_length=512)] | None = None
     code_challenge: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")] | None = None
     code_challenge_method: Literal["S256"] = "S256"
-    door: Literal["h5", "app"] | None = None
+    door: Literal["h5", "official_account", "open_platform", "mini_program", "app"] | None = None
     purpose: Literal["login", "bind"] = "login"
 
 
@@ -88,6 +89,7 @@ class QrRoutes:
         attempts: Attempts,
         phone: Phone,
         redemption: Redemption,
+        open_platform: OpenPlatform | None,
         binding: Binding,
         sessions: Sessions,
         clients: Clients,
@@ -104,6 +106,7 @@ class QrRoutes:
         self._attempts = attempts
         self._phone = phone
         self._redemption = redemption
+        self._open_platform = open_platform
         self._binding = binding
         self._sessions = sessions
         self._clients = clients
@@ -147,12 +150,14 @@ class QrRoutes:
         binds = asked.purpose == "bind"
         initiator = await self._binding.initiator(bearer(request)) if binds else Initiator()
         door = self._allow(asked)
-        secret = None if asked.code_challenge else self._cookies.binding_or_new(request)
-        binding = cookie_binding(secret) if secret else challenge_binding(asked.code_challenge or "")
+        challenge = asked.code_challenge
+        returns = door in PROVIDER_DOORS  # the callback comes to this browser, which the cookie then proves
+        secret = self._cookies.binding_or_new(request) if returns or not challenge else ""
         attempt = await self._attempts.begin(
             NewAttempt(
                 door=door,
-                binding=binding,
+                binding=challenge_binding(challenge) if challenge else cookie_binding(secret),
+                cookie_hash=hashed(secret) if returns else None,
                 ip_address=client_address(request),
                 user_agent=request.headers.get("user-agent", "")[:512],
                 redirect_uri=None if binds else asked.redirect_uri,
@@ -160,7 +165,7 @@ class QrRoutes:
                 initiator=initiator,
             )
         )
-        response = success(self._created(attempt), headers=headers)
+        response = success(self._created(attempt, secret), headers=headers)
         if secret:
             self._cookies.bind(request, response, secret)
         return response
@@ -185,11 +190,13 @@ class QrRoutes:
             with self._streams.hold(client_address(request), hashed(session_id)):
                 snapshot = await self._wait(request, known, asked.wait) or snapshot
         headers = {"etag": f'"{snapshot.seq}"', "cache-control": "no-cache"}
-        if self._released:
-            headers["connection"] = "close"  # the next one is for another process
         if known is not None and snapshot.seq <= known:
             return Response(status_code=304, headers=headers)
         answer = snapshot.frame(session_id, self._base_url, self._attempts.store.now())
+        if snapshot.door in PROVIDER_DOORS and snapshot.status is Status.PENDING:
+            attempt = await self._attempts.by_session(session_id)
+            answer |= self._authorization(attempt, self._cookies.binding(request))
+            headers["cache-control"] = "no-store"
         if snapshot.redirects and snapshot.status is Status.CONFIRMED:
             url = await self._redemption.redirect_url(session_id, self._cookies.binding(request))
             if url:
@@ -279,25 +286,33 @@ class QrRoutes:
 
     async def _scannable(self, request: Request) -> str:
         qr_code: str = request.path_params["qr_code"]
-        return self._content(await self._attempts.by_qr_code(qr_code), qr_code)
+        attempt = await self._attempts.by_qr_code(qr_code)
+        if attempt.door in PROVIDER_DOORS:
+            raise NotFound("WeChat shows its own code at this door")
+        return self._content(attempt, qr_code)
 
     def _content(self, attempt: Attempt, qr_code: str) -> str:
         return attempt.qr_content or f"{self._base_url}/s/{qr_code}"
 
-    def _created(self, attempt: Attempt) -> dict[str, Any]:
+    def _authorization(self, attempt: Attempt, secret: str | None) -> dict[str, str]:
+        url = self._open_platform.authorize_url(attempt, secret) if self._open_platform else None
+        return {"authorize_url": url} if url else {}
+
+    def _created(self, attempt: Attempt, secret: str) -> dict[str, Any]:
         session_id = self._attempts.made.session_id(attempt.session_seed, attempt.key)
         now = self._attempts.store.now()
         at = f"{self._base_url}/api/auth/wechat"
         return {
             "session_id": session_id,
             "qr_code": attempt.qr_code,
-            "qr_url": image_url(self._base_url, attempt.qr_code),
-            "qr_content": self._content(attempt, attempt.qr_code),
+            "qr_url": image_url(self._base_url, attempt.qr_code, attempt.door),
+            "qr_content": None if attempt.door in PROVIDER_DOORS else self._content(attempt, attempt.qr_code),
             "expires_in": round((attempt.expires_at - now).total_seconds()),
             "qr_expires_in": round((attempt.qr_expires_at - now).total_seconds()),
             "ws_url": f"{at.replace('http', 'ws', 1)}/ws/{session_id}",
             "events_url": f"{at}/events/{session_id}",
             "status_url": f"{at}/status/{session_id}",
+            **self._authorization(attempt, secret),
         }
 
     async def _wait(self, request: Request, seq: int, wait: float) -> Snapshot | None:

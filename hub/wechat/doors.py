@@ -21,3 +21,20 @@ class WebConsent:
     async def person(self, code: str, language: str) -> Person:
         """Return who consented. Raises WeChatError; the code is spent either way."""
         return await self._client.person(self._app, code, _LANGUAGES[language])
+
+
+class WebsiteConsent:
+    """The door `open_platform`: WeChat's own page for websites, in the browser that wants in."""
+
+    def __init__(self, client: WeChatClient, app: App, redirect_uri: str) -> None:
+        self._client = client
+        self._app = app
+        self._redirect_uri = redirect_uri
+
+    def qrconnect_url(self, state: str) -> str:
+        """Return the address of WeChat's page with this `state`."""
+        return self._client.qrconnect_url(self._app, self._redirect_uri, state)
+
+    async def person(self, code: str, language: str) -> Person:
+        """Return who consented. Raises WeChatError; the code is spent either way."""
+        return await self._client.person(self._app, code, _LANGUAGES[language])

@@ -3,10 +3,12 @@
 -- name: create
 INSERT INTO login_sessions (
     session_id, session_seed, qr_code, qr_content, qr_expires_at, status, seq, purpose, door, binding,
-    initiator_user_id, initiator_sid, redirect_uri, state, code_hash, ip_address, user_agent, expires_at, created_at, updated_at
+    cookie_hash, initiator_user_id, initiator_sid, redirect_uri, state, code_hash, ip_address, user_agent,
+    expires_at, created_at, updated_at
 ) VALUES (
     :session_id, :session_seed, :qr_code, :qr_content, :qr_expires_at, 'pending', 1, :purpose, :door, :binding,
-    :initiator_user_id, :initiator_sid, :redirect_uri, :state, :code_hash, :ip_address, :user_agent, :expires_at, :created_at, :created_at
+    :cookie_hash, :initiator_user_id, :initiator_sid, :redirect_uri, :state, :code_hash, :ip_address, :user_agent,
+    :expires_at, :created_at, :created_at
 );
 
 -- name: by_session
@@ -49,6 +51,14 @@ SET status = 'confirmed', seq = :seq, expires_at = :expires_at, confirmed_at = :
     updated_at = :updated_at
 WHERE id = :id AND seq = :seq_before
   AND EXISTS (SELECT 1 FROM users WHERE users.id = login_sessions.user_id AND users.status = 'active');
+
+-- name: approve
+-- Two moves at once, scan and confirmation, by a person whom WeChat itself has asked; or a scan that failed.
+UPDATE login_sessions
+SET status = :status, reason = :reason, seq = :seq, expires_at = :expires_at, scanned_by = :scanned_by,
+    provider_profile = :provider_profile, scanned_at = :updated_at, confirmed_at = :confirmed_at,
+    updated_at = :updated_at
+WHERE id = :id AND seq = :seq_before;
 
 -- name: identify
 -- WeChat's tokens are kept with the identity by now.

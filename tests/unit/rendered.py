@@ -14,6 +14,7 @@ OUTCOMES = (
     "account_blocked",
     "already_bound",
     "already_claimed",
+    "approved",
     "busy",
     "cancelled",
     "confirmed",
@@ -65,7 +66,11 @@ def pages() -> Iterator[Page]:
 def _variants() -> Iterator[tuple[str, dict[str, Any]]]:
     for door in DOORS:
         for phone_url in (None, "/sandbox/phone"):
-            yield "sign_in.html", {"door": door, "phone_url": phone_url}
+            yield "sign_in.html", {"door": door, "phone_url": phone_url, "framed": False, "finishing": None}
+    for by_cookie in (False, True):
+        finishing = {"session_id": "s" * 43, "by_cookie": by_cookie, "home": f"/?state={_NASTY}"}
+        window = {"door": "open_platform", "phone_url": None, "framed": by_cookie, "finishing": finishing}
+        yield "sign_in.html", window
     for mismatch in (False, True):
         for purpose in ("login", "bind"):
             yield (
@@ -81,6 +86,7 @@ def _variants() -> Iterator[tuple[str, dict[str, Any]]]:
                 },
             )
     for outcome in OUTCOMES:
-        yield "outcome.html", {"outcome": outcome}
+        for again in (None, f"/?state={_NASTY}"):
+            yield "outcome.html", {"outcome": outcome, "again": again}
     for slug, kind in kinds().items():
         yield "problem.html", {"slug": slug, "error_status": kind.status}
