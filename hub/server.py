@@ -16,6 +16,7 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
 
 PING_INTERVAL = 20.0  # seconds, ± 10 %
 HEAD_LIMIT = 64 * 1024  # bytes of a request line with its headers
@@ -23,6 +24,7 @@ HEAD_TIME = 15.0  # seconds a client may take for them
 REFUSED_TIME = 1.0  # seconds the rest of a refused one is read, and thrown away
 SILENT_TIME = 30.0  # seconds a peer may leave what was sent to it unacknowledged
 DRAIN_TIME = 5.0  # seconds over which the sockets are told to go
+IDLE_TIME = 1.0  # seconds that a connection without a request is kept meanwhile, at least
 SHUTDOWN_TIME = 10  # seconds that requests in flight get after that
 # Nearly all garbage goes by its reference count; collecting every 700 allocations took a tenth of the time.
 COLLECTION = (10_000, 20, 50)
@@ -32,8 +34,20 @@ _HEAD_TOO_LARGE = (
 )
 
 
+class State(ServerState):
+    """What the connections of a server share."""
+
+    leaving = False
+
+
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with limits on a request's head, which it would wait for and keep without end."""
+    """uvicorn's protocol with limits on a request's head, which it would wait for and keep without end.
+
+    While the server leaves, each answer is the last of its connection, and says so: a connection that is
+    simply closed may be the one that a request has just been sent on.
+    """
+
+    server_state: State
 
     _head = 0  # bytes of an unfinished head, but for the piece in which it began
     _begun = False  # in the piece at hand
@@ -61,6 +75,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Serve the request."""
         self._have_head()
         super().on_headers_complete()
+        if self.server_state.leaving and self.cycle is not None:
+            self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"close")]
 
     def data_received(self, data: bytes) -> None:
         """Take what has come; a head that is too large already is refused (RFC 6585 section 5)."""
@@ -111,11 +127,21 @@ class Server(uvicorn.Server):
     uvicorn closes every socket in one instant at SIGTERM, before the lifespan ends. Here the listener is
     closed first, then *drain* sends the sockets away spread over a few seconds, and only then uvicorn's own
     shutdown begins. A second signal skips the rest.
+
+    A worker is given the *supervisor*'s socket: it says there that it serves, and drains when that is closed,
+    or at a signal; a second one is then no haste, for init systems send theirs to all processes.
     """
 
-    def __init__(self, config: uvicorn.Config, drain: Callable[[float], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        drain: Callable[[float], Awaitable[None]],
+        supervisor: socket.socket | None = None,
+    ) -> None:
         super().__init__(config)
+        self.server_state: State = State()
         self._drain = drain
+        self._supervisor = supervisor
         self._draining: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -129,6 +155,14 @@ class Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECTION)
+        if self._supervisor is not None:
+            asyncio.get_running_loop().add_reader(self._supervisor, self._dismiss, self._supervisor)
+            with contextlib.suppress(OSError):  # it has gone meanwhile, which the reader sees as well
+                self._supervisor.send(b"\0")
+
+    def _dismiss(self, supervisor: socket.socket) -> None:
+        asyncio.get_running_loop().remove_reader(supervisor)
+        self.handle_exit(signal.SIGTERM, None)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -146,14 +180,16 @@ class Server(uvicorn.Server):
         """Begin to drain; at the second signal stop at once."""
         if self._draining is None:
             self._draining = asyncio.get_running_loop().create_task(self._leave())
-        else:
+        elif self._supervisor is None:
             self.force_exit = self.should_exit = True
 
     async def _leave(self) -> None:
         try:
             for server in getattr(self, "servers", []):  # there are none before start-up has ended
                 server.close()
-            await self._drain(DRAIN_TIME)
+            self.server_state.leaving = True
+            idle = asyncio.sleep(IDLE_TIME if self.server_state.connections else 0)
+            await asyncio.gather(self._drain(DRAIN_TIME), idle)
         finally:
             AppStatus.should_exit = True  # ends the event streams
             self.should_exit = True
@@ -193,3 +229,8 @@ def config(app: Any, *, host: str, port: int, proxies: list[str]) -> uvicorn.Con
         timeout_graceful_shutdown=SHUTDOWN_TIME,
         lifespan="on",
     )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket bound to this address, for several processes to accept from."""
+    return config(None, host=host, port=port, proxies=[]).bind_socket()

@@ -91,6 +91,20 @@ async def test_polls_and_streams_are_answered(hub: HubProcess, stack: AsyncExitS
     assert await ended(hub) == 0
 
 
+async def test_a_kept_connection_is_given_notice(hub: HubProcess) -> None:
+    """An answer says that it is the last one of its connection, before that is closed."""
+    async with httpx2.AsyncClient(base_url=hub.url) as http:
+        assert "connection" not in (await http.get("/healthz")).headers
+        hub.terminate()
+        async with asyncio.timeout(1):
+            while "connection" not in (answer := await http.get("/healthz")).headers:
+                assert answer.status_code == 200
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+        with pytest.raises(httpx2.ConnectError):
+            await http.get("/healthz")
+    assert await ended(hub) == 0
+
+
 async def test_requests_in_flight_complete(
     tmp_path: Path, own_mariadb: MariaDB, stack: AsyncExitStack
 ) -> None:

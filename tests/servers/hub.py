@@ -43,9 +43,9 @@ class HubProcess:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> "HubProcess":
+    def start(self, *options: str) -> "HubProcess":
         """Start it, and return once it is ready."""
-        command = [str(Path(sys.executable).with_name("hub")), "serve"]
+        command = [str(Path(sys.executable).with_name("hub")), "serve", *options]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command, env=self._env, cwd=self._folder, stdout=log, stderr=subprocess.STDOUT
@@ -93,7 +93,14 @@ class HubProcess:
 
     def defects(self) -> list[str]:
         """The lines of its log that tell of a mistake of its own."""
-        marks = ("defect", "Exception in ASGI", "without completing handshake")
+        marks = (
+            "defect",
+            "Exception in ASGI",
+            "without completing",
+            "never retrieved",
+            "never awaited",
+            "Exception ignored",
+        )
         return [line for line in self.log().splitlines() if any(mark in line for mark in marks)]
 
     def terminate(self) -> None:
