@@ -28,6 +28,7 @@ class Rereading:
         if self._open is None or len(self._keys) >= BATCH:
             self._keys = {}
             self._open = asyncio.create_task(self._read_batch(self._keys), name="rereading")
+            self._open.add_done_callback(_seen)
         self._keys[key] = None
         found = await asyncio.shield(self._open)  # who leaves does not take it from the others
         if key not in found:
@@ -39,3 +40,9 @@ class Rereading:
             if self._keys is keys:
                 self._open = None
             return {attempt.key: attempt for attempt in await self._read(list(keys))}
+
+
+def _seen(batch: "asyncio.Task[dict[str, Attempt]]") -> None:
+    """Take note of a failure, which is none of the event loop's business when all who asked have left."""
+    if not batch.cancelled():
+        batch.exception()

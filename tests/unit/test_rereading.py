@@ -1,7 +1,9 @@
 """Reading again in batches: who is served by which one."""
 
 import asyncio
+import gc
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -79,3 +81,22 @@ async def test_failures() -> None:
     table.go_on.release()
     with pytest.raises(AttemptNotFound):
         await rereading.read("gone")
+
+
+async def test_a_failure_that_nobody_waits_for() -> None:
+    """A reading that fails when all who asked have left is nothing that the event loop complains of."""
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    table = Table()
+    table.error = StoreUnavailable("away")
+    rereading = Rereading(table.read)
+    leaving = asyncio.create_task(rereading.read("a"))
+    await table.begun.acquire()
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    table.go_on.release()
+    table.go_on.release()
+    with pytest.raises(StoreUnavailable):
+        await rereading.read("b")  # which comes after the other one
+    gc.collect()
+    assert complaints == []
