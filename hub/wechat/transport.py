@@ -24,9 +24,6 @@ ERRORS = Counter("hub_wechat_errors_total", "Calls to WeChat that failed.", ["ca
 
 T = TypeVar("T")
 
-_CONNECTIONS: Final = 100
-_CONNECT_LIMIT: Final = 3.0
-_POOL_LIMIT: Final = 2.0
 _JSON_LIMIT: Final = 64 * 1024
 _IMAGE_LIMIT: Final = 4 * 1024 * 1024
 
@@ -44,14 +41,16 @@ class App(NamedTuple):
 class Transport:
     """WeChat over HTTP at *api_url*, through one pool of connections for the life of the process.
 
-    *call_limit* is the longest a whole call may take, in seconds; connecting gets at most 3 of them, waiting
-    for one of the 100 connections 2. Every call is sent once: after a failure nobody knows whether WeChat has
-    used a code up, and a second exchange would answer 40163 for a good one. A call that is sent runs to its
-    end whatever becomes of its caller. Redirects and proxies from the environment are not followed.
+    *call_limit* is the longest a whole call may take, in seconds: of it a quarter at most to wait for one of
+    the *connections*, a third to connect, and a third for TLS. Every call is sent once: after a failure
+    nobody knows whether WeChat has used a code up, and an exchange sent again would get 40163 for a good one.
+    A call that has begun runs to its end whatever becomes of its caller. Redirects and proxies from the
+    environment are not followed.
     """
 
-    def __init__(self, api_url: str, *, call_limit: float = 8.0) -> None:
+    def __init__(self, api_url: str, *, call_limit: float = 8.0, connections: int = 100) -> None:
         self._api_url = api_url.rstrip("/")
+        self._connections = connections
         self.call_limit = call_limit
         self._http: httpx2.AsyncClient | None = None
         self._calls: set[asyncio.Task[bytes]] = set()
@@ -59,8 +58,9 @@ class Transport:
     async def start(self) -> None:
         """Open the connection pool."""
         self._http = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(self.call_limit, connect=_CONNECT_LIMIT, pool=_POOL_LIMIT),
-            limits=httpx2.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=20),
+            # Together less than the limit of the call: a TLS handshake that this one cuts off stays open.
+            timeout=httpx2.Timeout(self.call_limit, connect=self.call_limit / 3, pool=self.call_limit / 4),
+            limits=httpx2.Limits(max_connections=self._connections, max_keepalive_connections=20),
             follow_redirects=False,
             trust_env=False,
             headers={"accept": "application/json, text/plain, image/*", "accept-encoding": "identity"},
