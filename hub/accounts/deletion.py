@@ -30,7 +30,9 @@ class Deletion:
 
         async def work(tx: Connection) -> Ended:
             user_id = claims.user_id
-            ended = await self._sessions.end_all(tx, user_id, "account_deleted", self._store.now())
+            now = self._store.now()
+            ended = await self._sessions.end_all(tx, user_id, "account_deleted", now)
+            await self._sessions.outlive(tx, user_id, now)
             await tx.changed("accounts.delete_wechat", uid=user_id)
             if not await tx.changed("accounts.delete", id=user_id):
                 raise Unauthorized(f"user {user_id} is no more")

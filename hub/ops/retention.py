@@ -43,6 +43,7 @@ RULES: Final = (
     Rule("provider_callbacks", "remove_callbacks", "created_at", _DAY),
     Rule("user_sessions", "remove_ended_sessions", "revoked_at", _SESSION),
     Rule("user_sessions", "remove_expired_sessions", "expires_at", _SESSION),
+    Rule("ended_sessions", "remove_outlived_sessions", "ended_at", _SESSION),
     Rule("account_events", "remove_events", "created_at", _EVENTS),
     Rule("outbox", "remove_sent_messages", "sent_at", _DAY),
     Rule("outbox", "remove_dead_messages", "dead_at", _DEAD_LETTER),

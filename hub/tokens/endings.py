@@ -38,6 +38,13 @@ class Endings:
             tx, user_id, [row["sid"] for row in rows if row["sid"] != except_sid], reason, now
         )
 
+    async def outlive(self, tx: Connection, user_id: int, now: datetime) -> None:
+        """Keep the sids of an account that is about to be deleted: its sessions' rows go with it.
+
+        From them processes that start later, or miss the announcement, learn whose tokens to refuse.
+        """
+        await tx.changed("tokens.outlive", user_id=user_id, ended_at=now)
+
     async def announce(self, ended: Ended) -> None:
         """Let every process refuse the sessions' tokens, and tell the account's streams."""
         if ended.sids:

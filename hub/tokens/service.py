@@ -178,6 +178,10 @@ class Sessions:
         """As `revoke_all`, in the caller's transaction; after its commit comes `announce_ended`."""
         return await self._endings.end_all(tx, user_id, reason, now, except_sid=except_sid)
 
+    async def outlive(self, tx: Connection, user_id: int, now: datetime) -> None:
+        """Keep the ended sessions of an account whose rows are about to go, for all to refuse its tokens."""
+        await self._endings.outlive(tx, user_id, now)
+
     async def announce_ended(self, ended: Ended) -> None:
         """Let every process refuse the tokens of sessions whose end is committed, and tell the streams."""
         await self._endings.announce(ended)

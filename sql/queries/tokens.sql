@@ -68,4 +68,11 @@ SELECT sid FROM user_sessions WHERE user_id = :user_id AND is_active = 1 AND dev
 SELECT sid FROM user_sessions WHERE sid = :sid AND is_active = 1;
 
 -- name: revoked_since
-SELECT sid FROM user_sessions WHERE revoked_at >= :revoked_at ORDER BY revoked_at;
+SELECT sid FROM user_sessions WHERE revoked_at >= :revoked_at
+UNION ALL
+SELECT sid FROM ended_sessions WHERE ended_at >= :revoked_at;
+
+-- name: outlive
+-- Before an account is deleted, whose sessions' rows go with it.
+INSERT INTO ended_sessions (sid, ended_at)
+SELECT sid, :ended_at FROM user_sessions WHERE user_id = :user_id;

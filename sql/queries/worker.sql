@@ -59,6 +59,14 @@ DELETE FROM user_sessions WHERE id IN (
     SELECT id FROM user_sessions WHERE expires_at < :expires_at ORDER BY expires_at LIMIT :limit
 );
 
+-- name: remove_outlived_sessions (mysql)
+DELETE FROM ended_sessions WHERE ended_at < :ended_at ORDER BY ended_at LIMIT :limit;
+
+-- name: remove_outlived_sessions (sqlite)
+DELETE FROM ended_sessions WHERE sid IN (
+    SELECT sid FROM ended_sessions WHERE ended_at < :ended_at ORDER BY ended_at LIMIT :limit
+);
+
 -- name: remove_events (mysql)
 DELETE FROM account_events WHERE created_at < :created_at ORDER BY created_at LIMIT :limit;
 

@@ -47,6 +47,22 @@ async def test_nothing_is_left_of_an_account(store: Store, sessions: Sessions, d
     assert (await make_user(store))["id"] != user["id"]
 
 
+async def test_a_process_that_starts_later_refuses_its_tokens(store: Store, sessions: Sessions) -> None:
+    """Those of sessions that ended before the account did too, though the rows of all of them are gone."""
+    user = await make_user(store)
+    here, there = await sign_in(store, sessions, user), await sign_in(store, sessions, user)
+    other = await sign_in(store, sessions, await make_user(store, "oOther"))
+    await sessions.revoke(there.session_id, "logout")
+    await Deletion(store, sessions).delete(await sessions.verify(here.access_token))
+    later = make_sessions(store, MemoryBroker())
+    await later.start()
+    for tokens in (here, there):
+        with pytest.raises(Unauthorized):
+            await later.verify(tokens.access_token)
+    await later.verify(other.access_token)
+    await later.stop()
+
+
 async def test_the_login_log_keeps_the_number(store: Store, database_url: str) -> None:
     """The row is nobody's then, and still says which number signed in; a new account may have it."""
     entry = make_entry(store)

@@ -28,6 +28,8 @@ SEEDS = {
     "provider_callbacks": (
         "INSERT INTO provider_callbacks (state_hash, attempt_id, created_at) VALUES (:key, 1, :at)"
     ),
+    "ended_sessions": "INSERT INTO ended_sessions (sid, ended_at) VALUES (:key, :at)",
+    "wechat_pushes": "INSERT INTO wechat_pushes (push_key, received_at) VALUES (:key, :at)",
     "account_events": (
         "INSERT INTO account_events (user_id, seq, type, payload, created_at)"
         " VALUES (:user, :number, 'session.created', '{}', :at)"
