@@ -2,7 +2,7 @@
 
 import itertools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from hub.audit.log import LoginLog
 from hub.limits.memory import MemoryLimiter
 from hub.limits.rules import Limiter
 from hub.qr.attempt import Attempt
-from hub.qr.attempts import Attempts, NewAttempt
+from hub.qr.attempts import Attempts, Content, NewAttempt
 from hub.qr.identifiers import Identifiers, s256
 from hub.qr.phone import Answer, Phone
 from hub.qr.redemption import Redemption, SignedIn, challenge_binding
@@ -56,11 +56,17 @@ class Desk:
     """
 
     def __init__(
-        self, store: Store, broker: Broker, *, burn: bool = True, limiter: Limiter | None = None
+        self,
+        store: Store,
+        broker: Broker,
+        *,
+        burn: bool = True,
+        limiter: Limiter | None = None,
+        contents: Mapping[str, Content] | None = None,
     ) -> None:
         self.store = store
         self.broker = broker
-        self.attempts = Attempts(store, broker, Identifiers(KEYS), LIVES)
+        self.attempts = Attempts(store, broker, Identifiers(KEYS), LIVES, contents)
         self.phone = Phone(self.attempts, LoginLog(), limiter or MemoryLimiter(), burn=burn)
         self.redemption = Redemption(self.attempts, make_sessions(store, broker), LoginLog())
         self._addresses = (f"10.0.{number // 256}.{number % 256}" for number in itertools.count())

@@ -12,7 +12,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
 import structlog
@@ -51,7 +51,6 @@ class Event(NamedTuple):
     kind: Kind
     openid: str
     scene: str | None
-    created_at: datetime
     key: str
 
 
@@ -173,4 +172,4 @@ def _event(members: Members) -> Event:
         scene = event_key.removeprefix(_NEW_FOLLOWER)
     same = (members["MsgId"],) if "MsgId" in members else (openid, created, name, event_key)
     key = hashlib.sha256("\0".join(same).encode(errors="replace")).hexdigest()
-    return Event(kind, openid, scene, datetime.fromtimestamp(int(created), UTC), key)
+    return Event(kind, openid, scene, key)
