@@ -15,6 +15,7 @@ from typing import Any
 import uvicorn
 from sse_starlette.sse import AppStatus
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
@@ -114,9 +115,24 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self.ping_interval = PING_INTERVAL * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
 
+    def handle_parser_exception(self) -> None:
+        """Fail the socket; before its handshake is answered there is no close frame to send."""
+        if self.conn.close_sent is None:
+            self.transport.close()
+        else:
+            super().handle_parser_exception()
+
     async def send(self, message: Any) -> None:
-        """Send one event; a refusal that is complete counts as an answer, which uvicorn forgets to note."""
-        await super().send(message)
+        """Send one event. Raises ClientDisconnected where the socket has failed, which uvicorn calls misuse.
+
+        A refusal that is complete counts as an answer, which uvicorn forgets to note.
+        """
+        try:
+            await super().send(message)
+        except RuntimeError as error:
+            if self.transport.is_closing():
+                raise ClientDisconnected from error
+            raise
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
             self.handshake_complete = True
 

@@ -4,8 +4,16 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from prometheus_client import Gauge
+
 from hub.errors import TooManySockets
 from hub.limits.networks import counted
+
+PLACES = Gauge(
+    "hub_stream_places",
+    "Places that sockets, event streams and long polls hold at their address and their attempt or session",
+    multiprocess_mode="livesum",
+)
 
 PER_ADDRESS = 100
 PER_ATTEMPT = 4
@@ -34,9 +42,11 @@ class OpenStreams:
         """Count one stream of *key* for the length of a `with` block. Raises TooManySockets."""
         self.check_one(key, most)
         self._open[key] += 1
+        PLACES.inc()
         try:
             yield
         finally:
+            PLACES.dec()
             self._open[key] -= 1
             if not self._open[key]:
                 del self._open[key]

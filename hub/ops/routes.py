@@ -3,7 +3,7 @@
 import asyncio
 
 import structlog
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -15,6 +15,10 @@ from hub.realtime.broker import Broker
 from hub.store.database import Store
 
 log = structlog.stdlib.get_logger("hub.ops")
+
+TASKS = Gauge(
+    "hub_tasks", "Unfinished tasks on the event loop when it was last asked", multiprocess_mode="liveall"
+)
 
 _READY_TIME = 2.0  # seconds
 
@@ -49,6 +53,7 @@ class OpsRoutes:
 
     async def metrics(self, _: Request) -> Response:
         """Answer in the Prometheus text format; the queue of messages is measured now, worker or not."""
+        TASKS.set(len(asyncio.all_tasks()))
         try:
             async with asyncio.timeout(_READY_TIME):
                 await self._outbox.measure()

@@ -3,32 +3,24 @@
 import asyncio
 import os
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 import httpx2
-from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import WebSocketException
 
 from tests.people import AT, Browser, Phone, frame, sign_in
 from tests.servers.hub import HubProcess
+from tests.servers.metrics import gauges
 from tests.servers.waiting import until
 
 CLIENTS = 200
 SECONDS = 5.0
 POOLS = 60  # connections that stay: to the database, and to and from the sandbox
 PEOPLE = ("alice", "bob", "noavatar", "emoji")
-GAUGES = ("hub_open_sockets", "hub_broker_watches", "hub_store_waiting")
+GAUGES = ("hub_open_sockets", "hub_broker_watches", "hub_stream_places", "hub_store_waiting")
 
 chance = random.Random(1)  # noqa: S311 - no secrets here
 Deed = Callable[[Browser, Phone], Awaitable[object]]
-
-
-async def gauges(hub: HubProcess) -> Mapping[str, float]:
-    """The process's gauges."""
-    async with httpx2.AsyncClient() as http:
-        text = (await http.get(f"{hub.url}/metrics")).text
-    families = [family for family in text_string_to_metric_families(text) if family.type == "gauge"]
-    return {family.name: sum(sample.value for sample in family.samples) for family in families}
 
 
 def files(hub: HubProcess) -> int:

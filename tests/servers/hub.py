@@ -97,6 +97,7 @@ class HubProcess:
             "defect",
             "Exception in ASGI",
             "without completing",
+            "Fatal error",
             "never retrieved",
             "never awaited",
             "Exception ignored",
