@@ -41,6 +41,7 @@ RULES: Final = (
         for status in ("pending", "scanned", "confirmed", "expired", "failed")
     ),
     Rule("provider_callbacks", "remove_callbacks", "created_at", _DAY),
+    Rule("wechat_pushes", "remove_pushes", "received_at", timedelta(hours=1)),
     Rule("user_sessions", "remove_ended_sessions", "revoked_at", _SESSION),
     Rule("user_sessions", "remove_expired_sessions", "expires_at", _SESSION),
     Rule("ended_sessions", "remove_outlived_sessions", "ended_at", _SESSION),

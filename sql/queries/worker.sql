@@ -43,6 +43,14 @@ DELETE FROM provider_callbacks WHERE state_hash IN (
     SELECT state_hash FROM provider_callbacks WHERE created_at < :created_at ORDER BY created_at LIMIT :limit
 );
 
+-- name: remove_pushes (mysql)
+DELETE FROM wechat_pushes WHERE received_at < :received_at ORDER BY received_at LIMIT :limit;
+
+-- name: remove_pushes (sqlite)
+DELETE FROM wechat_pushes WHERE push_key IN (
+    SELECT push_key FROM wechat_pushes WHERE received_at < :received_at ORDER BY received_at LIMIT :limit
+);
+
 -- name: remove_ended_sessions (mysql)
 DELETE FROM user_sessions WHERE revoked_at < :revoked_at ORDER BY revoked_at LIMIT :limit;
 
