@@ -41,14 +41,14 @@ from hub.codes.senders.console import CONSOLE
 from hub.codes.service import Codes
 from hub.codes.sign_in import CodeSignIn
 from hub.codes.verification import EmailVerification
-from hub.doors import create_doors
+from hub.doors import create_account, create_doors
 from hub.limits.concurrency import OpenStreams
 from hub.limits.guard import Guard
 from hub.limits.memory import MemoryLimiter
 from hub.limits.redis import RedisLimiter
 from hub.limits.rules import Limiter
 from hub.ops.routes import OpsRoutes
-from hub.qr.attempts import Attempts
+from hub.qr.attempts import Attempts, Content
 from hub.qr.bind import BindRoutes
 from hub.qr.binding import Binding
 from hub.qr.callback.pages import CallbackPages, Way
@@ -57,6 +57,8 @@ from hub.qr.consent import Consent, ConsentState, Kind
 from hub.qr.follow import Sweep
 from hub.qr.grants import Grants
 from hub.qr.identifiers import Identifiers
+from hub.qr.official_account.pages import LinkPages
+from hub.qr.official_account.tickets import Tickets
 from hub.qr.open_platform.pages import OpenPlatformPages
 from hub.qr.pages import QrPages
 from hub.qr.phone import Phone
@@ -88,6 +90,7 @@ from hub.web.outcomes import Outcomes
 from hub.web.pages import Pages
 from hub.web.problems import HANDLERS
 from hub.web.sockets import OpenSockets
+from hub.wechat.account_token import AccountTokens
 from hub.wechat.sandbox import OfficialAccount, create_sandbox
 from hub.wechat.sandbox.messages import messages_route
 from hub.wechat.transport import Transport
@@ -142,12 +145,16 @@ def create_app(settings: Settings) -> Starlette:
         whole=settings.wechat_session_expires_in,
         visible=settings.qr_rotate_seconds,
     )
-    attempts = Attempts(store, broker, Identifiers(cookie_keys), lives)
+    data_keys = DataKeys(settings.secrets("data_keys"))
+    transport = Transport(settings.wechat_urls[0])
+    account_tokens = AccountTokens(store, transport, data_keys)
+    account = create_account(settings, transport, account_tokens)
+    contents: dict[str, Content] = {"official_account": Tickets(account)} if account else {}
+    attempts = Attempts(store, broker, Identifiers(cookie_keys), lives, contents)
     sweep = Sweep(attempts)
     phone = Phone(attempts, login_log, limiter, burn=settings.qr_burn_on_second_scan)
     redemption = Redemption(attempts, sessions, login_log)
 
-    data_keys = DataKeys(settings.secrets("data_keys"))
     background = create_background(settings, store, data_keys)
     try:
         profiles = Profiles(store, ProfileSchema.load(settings.profile_schema, OWN))
@@ -199,9 +206,8 @@ def create_app(settings: Settings) -> Starlette:
         origins,
     )
 
-    transport = Transport(settings.wechat_urls[0])
     states = ConsentState(cookie_keys)
-    doors = create_doors(settings, transport, attempts, phone, states, data_keys)
+    doors = create_doors(settings, transport, attempts, phone, bindings, states, data_keys, account)
     door_names = doors.names(settings.default_door)
 
     sockets = OpenSockets()
@@ -255,6 +261,11 @@ def create_app(settings: Settings) -> Starlette:
     if doors.open_platform:
         window = OpenPlatformPages(attempts, redemption, cookies, outcomes, qr_pages.show_sign_in)
         consents[Kind.OPEN_PLATFORM], ways[Kind.OPEN_PLATFORM] = doors.open_platform, window.returned
+    pushed: list[BaseRoute] = []
+    if door := doors.official_account:
+        consents[Kind.OFFICIAL_ACCOUNT], ways[Kind.OFFICIAL_ACCOUNT] = door.consent, qr_pages.claimed
+        links = LinkPages(door.consent, grants, guard, cookies, outcomes, wechat_only=not settings.sandbox)
+        pushed = [*door.push.routes(), *links.routes()]
     callback = CallbackPages(Callback(attempts, states, consents), ways, guard, cookies, outcomes)
     followers = Followers(events, sessions)
     account_stream = AccountStream(
@@ -267,6 +278,7 @@ def create_app(settings: Settings) -> Starlette:
         *qr_sockets.routes(),
         *qr_pages.routes(),
         *callback.routes(),
+        *pushed,
         *account_stream.routes(),
         *tokens.routes(),
         *oauth.routes(),
@@ -289,6 +301,7 @@ def create_app(settings: Settings) -> Starlette:
             callback_hosts=[urlsplit(settings.callback_uri).netloc],
             messages=messages,
             public_url=f"{settings.base_url}{SANDBOX_PATH}",
+            hub_url=settings.loopback_url,
         )
         routes.append(Mount(SANDBOX_PATH, sandbox))
     elif CONSOLE in (*settings.sms_senders, *settings.email_senders):
@@ -298,7 +311,19 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             worker = (background.http, background.worker) if settings.hub_worker == "in-process" else ()
-            for part in (store, broker, limiter, transport, sessions, passwords, sweep, followers, *worker):
+            for part in (
+                store,
+                broker,
+                limiter,
+                transport,
+                sessions,
+                passwords,
+                sweep,
+                followers,
+                account_tokens,
+                *doors.parts,
+                *worker,
+            ):
                 await part.start()
                 stack.push_async_callback(part.stop)
             yield

@@ -1,32 +1,59 @@
 """The doors by which people come in, joined from the settings: those that are configured."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from hub.accounts.bindings import Bindings
 from hub.qr.attempts import Attempts
 from hub.qr.consent import ConsentState
 from hub.qr.h5 import H5
+from hub.qr.official_account.consent import LinkConsent
+from hub.qr.official_account.door import NAME, OfficialAccountDoor
+from hub.qr.official_account.links import ConfirmLinks
 from hub.qr.open_platform.service import OpenPlatform
 from hub.qr.phone import Phone
-from hub.settings import Settings
+from hub.settings import Account, Settings
 from hub.store.encryption import DataKeys
+from hub.wechat.account import OfficialAccount
+from hub.wechat.account_token import AccountTokens
 from hub.wechat.client import App, WeChatClient
+from hub.wechat.crypto import MessageCrypto
 from hub.wechat.doors import WebConsent, WebsiteConsent
+from hub.wechat.push import Push
 from hub.wechat.transport import Transport
+
+
+class PushedDoor(NamedTuple):
+    """The door `official_account` in its parts."""
+
+    scans: OfficialAccountDoor
+    push: Push
+    consent: LinkConsent
+
+    @property
+    def name(self) -> Literal["official_account"]:
+        """The door's name on the wire."""
+        return NAME
 
 
 class Doors(NamedTuple):
     """The doors that lead through WeChat; None where one is not configured. *app* needs no WeChat."""
 
     h5: H5 | None
+    official_account: PushedDoor | None
     open_platform: OpenPlatform | None
     frame_origin: str | None
     """The origin of WeChat's pages, where the sign-in page shows them in a frame."""
 
     def names(self, default: str) -> tuple[str, ...]:
         """Return the doors that an attempt may name, the *default* one first."""
-        found = (door.name for door in (self.h5, self.open_platform) if door)
+        found = (door.name for door in (self.h5, self.official_account, self.open_platform) if door)
         return tuple(dict.fromkeys((default, *found, "app")))
+
+    @property
+    def parts(self) -> tuple[OfficialAccountDoor | Push, ...]:
+        """What is to be started, in this order, and stopped the other way round."""
+        return (self.official_account.scans, self.official_account.push) if self.official_account else ()
 
 
 def create_doors(
@@ -34,8 +61,10 @@ def create_doors(
     transport: Transport,
     attempts: Attempts,
     phone: Phone,
+    bindings: Bindings,
     states: ConsentState,
     keys: DataKeys,
+    account: OfficialAccount | None,
 ) -> Doors:
     """Return the doors of the settings; nothing is opened yet."""
     open_url = settings.wechat_urls[1]
@@ -47,5 +76,48 @@ def create_doors(
     if settings.website_app[0]:
         website = WebsiteConsent(wechat, App(*settings.website_app), settings.callback_uri)
         open_platform = OpenPlatform(attempts, phone, website, states, keys)
+    pushed = None
+    if account and settings.official_account:
+        pushed = _pushed(
+            settings, settings.official_account, account, wechat, attempts, phone, bindings, states
+        )
     parts = urlsplit(open_url)
-    return Doors(h5, open_platform, f"{parts.scheme}://{parts.netloc}" if settings.wechat_embed else None)
+    frame_origin = f"{parts.scheme}://{parts.netloc}" if settings.wechat_embed else None
+    return Doors(h5, pushed, open_platform, frame_origin)
+
+
+def create_account(settings: Settings, transport: Transport, tokens: AccountTokens) -> OfficialAccount | None:
+    """Return the official account of the settings, None where it is not configured."""
+    found = settings.official_account
+    return OfficialAccount(transport, tokens, App(found.app_id, found.secret)) if found else None
+
+
+def _pushed(
+    settings: Settings,
+    found: Account,
+    account: OfficialAccount,
+    wechat: WeChatClient,
+    attempts: Attempts,
+    phone: Phone,
+    bindings: Bindings,
+    states: ConsentState,
+) -> PushedDoor:
+    """Return the door `official_account`; the consent behind its links is always that account's."""
+    links = ConfirmLinks(settings.secrets("cookie_secret"))
+    scans = OfficialAccountDoor(
+        attempts,
+        phone,
+        bindings,
+        account,
+        links,
+        base_url=settings.base_url,
+        site_name=settings.site_name,
+        auto=settings.wechat_oa_confirm == "auto",
+    )
+    crypto = MessageCrypto(found.token, found.app_id, found.aes_keys)
+    web = WebConsent(wechat, account.app, settings.callback_uri, "snsapi_base")
+    return PushedDoor(
+        scans,
+        Push(crypto, attempts.store.now, scans.receive),
+        LinkConsent(attempts, scans, links, web, states),
+    )
