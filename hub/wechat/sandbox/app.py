@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from hub.wechat.sandbox import push_crypto
 from hub.wechat.sandbox.access_tokens import AccessTokens
 from hub.wechat.sandbox.account_control import AccountControl, MiniProgramControl
+from hub.wechat.sandbox.account_screens import AccountScreens
 from hub.wechat.sandbox.apps import Apps, OfficialAccount, RegisteredApp
 from hub.wechat.sandbox.calls import addresses
 from hub.wechat.sandbox.cgi import CgiRoutes
@@ -24,6 +25,7 @@ from hub.wechat.sandbox.followers import Followers
 from hub.wechat.sandbox.grants import Grants
 from hub.wechat.sandbox.messages import Messages, messages_route
 from hub.wechat.sandbox.mini_program import MiniProgramCodes, MiniProgramRoutes
+from hub.wechat.sandbox.mini_screens import MiniScreens
 from hub.wechat.sandbox.pages import FOLDER, Pages
 from hub.wechat.sandbox.phone import PhoneRoutes
 from hub.wechat.sandbox.pushes import Pushes
@@ -79,7 +81,7 @@ def create_sandbox(
     chats = Chats(clock)
     faults = Faults()
     requests: deque[dict[str, Any]] = deque(maxlen=_REQUESTS_KEPT)
-    pages = Pages(clock)
+    pages = Pages(clock, app_name)
     pushes = None
     if official_account is not None:
         if official_account.mode != "plain":
@@ -89,21 +91,20 @@ def create_sandbox(
         *SnsRoutes(registered, grants, quotas, address).routes(),
         *CgiRoutes(registered, tokens, tickets, followers, unionids, quotas, address).routes(),
         *MiniProgramRoutes(registered, tokens, codes, unionids, quotas, clock, address).routes(),
-        *ConsentRoutes(
-            registered, grants, clock, pages, app_name=app_name, callback_hosts=frozenset(callback_hosts)
-        ).routes(),
+        *ConsentRoutes(registered, grants, clock, pages, callback_hosts=frozenset(callback_hosts)).routes(),
         *WebsiteRoutes(
             registered,
             grants,
             QrLogins(clock, grants, hold=poll_hold),
             pages,
             address,
-            app_name=app_name,
             callback_hosts=frozenset(callback_hosts),
         ).routes(),
-        *PhoneRoutes(pages).routes(),
+        *PhoneRoutes(pages, address, has_account=official_account is not None, messages=messages).routes(),
+        *MiniScreens(registered, codes, pages, hub_url=hub_url).routes(),
         *ControlRoutes(faults, quotas, clock, requests).routes(),
         *(AccountControl(pushes, tickets).routes() if pushes else ()),
+        *(AccountScreens(pushes, tickets, followers, chats, pages).routes() if pushes else ()),
         *MiniProgramControl(registered, codes).routes(),
         *([messages_route(messages)] if messages else ()),
         Mount("/static", StaticFiles(directory=FOLDER / "static")),

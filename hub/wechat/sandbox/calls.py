@@ -50,11 +50,12 @@ def required(values: Mapping[str, object], name: str, errcode: int) -> str:
 
 def addresses(public_url: str) -> Address:
     """Return how links to the sandbox begin: *public_url*, or else as the caller reached it."""
+    return lambda request: public_url or reached(request)
 
-    def address(request: Request) -> str:
-        return public_url or f"{request.url.scheme}://{request.url.netloc}{request.scope['root_path']}"
 
-    return address
+def reached(request: Request) -> str:
+    """Return the sandbox's address as this caller reached it."""
+    return f"{request.url.scheme}://{request.url.netloc}{request.scope['root_path']}"
 
 
 def _object(body: bytes) -> Mapping[str, object]:

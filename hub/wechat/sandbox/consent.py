@@ -40,14 +40,12 @@ class ConsentRoutes:
         clock: Clock,
         pages: Pages,
         *,
-        app_name: str,
         callback_hosts: Collection[str],
     ) -> None:
         self._apps = apps
         self._grants = grants
         self._clock = clock
         self._pages = pages
-        self._app_name = app_name
         self._callback_hosts = callback_hosts
         self._tickets: dict[str, Ticket] = {}
 
@@ -81,7 +79,6 @@ class ConsentRoutes:
         return self._pages.render(
             request,
             "consent.html",
-            app_name=self._app_name,
             person=person,
             ticket=self._ticket(asked, person),
             here=here(request),

@@ -31,11 +31,17 @@ def catalogue(lang: str) -> dict[str, str]:
     return dict(json.loads((FOLDER / "lang" / f"{lang}.json").read_text("utf-8")))
 
 
+def catalogue_text(request: Request, key: str) -> str:
+    """Return the text of *key* in the reader's language."""
+    return catalogue(language(request))[key]
+
+
 class Pages:
     """Renders the templates of the sandbox in the reader's language."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, app_name: str) -> None:
         self._clock = clock
+        self._app_name = app_name
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(FOLDER / "templates"),
             autoescape=True,
@@ -47,7 +53,7 @@ class Pages:
     def render(
         self, request: Request, name: str, status: int = 200, *, embeddable: bool = False, **context: Any
     ) -> HTMLResponse:
-        """Return the page *name*; every template has `t(key, …)`, `lang`, `root` and `clock` (HH:MM).
+        """Return the page *name*; each template has `t(key, …)`, `lang`, `root`, `app_name`, `clock` (HH:MM).
 
         With *embeddable* any site may show it in a frame.
         """
@@ -60,8 +66,8 @@ class Pages:
             t=t,
             lang=lang,
             root=request.scope["root_path"],
+            **{"tab": "", "said": "", "app_name": self._app_name, "path": request.url.path, **context},
             clock=self._clock.now().astimezone().strftime("%H:%M"),
-            **context,
         )
         policy = _POLICY.format(ancestors="*" if embeddable else "'none'")
         return HTMLResponse(html, status, headers={**_HEADERS, "content-security-policy": policy})

@@ -7,25 +7,37 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from hub.wechat.sandbox.calls import Address, reached
+from hub.wechat.sandbox.messages import Messages
 from hub.wechat.sandbox.pages import Pages
 from hub.wechat.sandbox.people import PEOPLE, Person
-from hub.wechat.sandbox.scanned import web_link
+from hub.wechat.sandbox.scanned import meaning
 
 _COOKIE: Final = "sandbox_person"
 _YEAR: Final = 365 * 86400
 
 
 class PhoneRoutes:
-    """The phone's own pages. It scans nothing itself: `?scan=` says what its camera has seen."""
+    """The phone's own pages: `?scan=` says what its camera has seen, `?picture=` where a code is to be seen.
 
-    def __init__(self, pages: Pages) -> None:
+    *has_account* and *messages* decide what is listed under chats.
+    """
+
+    def __init__(
+        self, pages: Pages, address: Address, *, has_account: bool, messages: Messages | None
+    ) -> None:
         self._pages = pages
+        self._address = address
+        self._has_account = has_account
+        self._messages = messages
 
     def routes(self) -> list[Route]:
-        """Return the phone's home, the list of people, and the link that picks one of them."""
+        """Return the scanner, the chats, the list of people, and the link that picks one of them."""
         return [
             Route("/", self.home),
             Route("/phone", self.phone, name="phone"),
+            Route("/phone/chats", self.chats),
+            Route("/phone/inbox", self.inbox),
             Route("/phone/people", self.people),
             Route("/phone/people/{name}", self.pick),
         ]
@@ -35,25 +47,47 @@ class PhoneRoutes:
         return RedirectResponse(f"{request.scope['root_path']}/phone", 302)
 
     async def phone(self, request: Request) -> Response:
-        """Show the phone; with `?scan=`, what it has scanned and a link that opens it in this window."""
-        scan = request.query_params.get("scan", "").strip()
-        link = web_link(scan)
+        """Scan: what WeChat knows as its own opens at once, a link in this window when it is tapped."""
+        text = request.query_params.get("scan", "").strip()
+        kind, target = meaning(text, (self._address(request), reached(request)))
+        if kind == "own":
+            return RedirectResponse(request.scope["root_path"] + target, 303)
+        link = target if kind == "link" else ""
         return self._pages.render(
             request,
             "phone.html",
+            tab="scan",
             person=holder(request),
             people=PEOPLE.values(),
-            scan=scan,
+            scan=text,
             link=link,
             host=urlsplit(link).netloc if link else "",
+            picture=request.query_params.get("picture", ""),
             here=here(request),
         )
+
+    async def chats(self, request: Request) -> Response:
+        """List the chats."""
+        return self._pages.render(
+            request,
+            "chats.html",
+            tab="chats",
+            person=holder(request),
+            has_account=self._has_account,
+            has_inbox=self._messages is not None,
+        )
+
+    async def inbox(self, request: Request) -> Response:
+        """Show the SMS and e-mails that the console senders have sent."""
+        sent = await self._messages("") if self._messages else ()
+        return self._pages.render(request, "inbox.html", sent=sent)
 
     async def people(self, request: Request) -> Response:
         """Show everybody who can hold the phone; `?next=` is the page to come back to."""
         return self._pages.render(
             request,
             "people.html",
+            tab="people",
             person=holder(request),
             people=PEOPLE.values(),
             here=_local(request, request.query_params.get("next", "")),

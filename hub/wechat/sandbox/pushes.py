@@ -2,11 +2,9 @@
 
 import asyncio
 import secrets
-import ssl
 import time
 from collections import deque
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Final
 
 import httpx2
@@ -16,6 +14,7 @@ from hub.wechat.sandbox.apps import OfficialAccount
 from hub.wechat.sandbox.chats import Chats, Message, Piece, understood
 from hub.wechat.sandbox.clock import Clock
 from hub.wechat.sandbox.followers import Followers
+from hub.wechat.sandbox.outbound import client
 from hub.wechat.sandbox.people import Person
 from hub.wechat.sandbox.tickets import Ticket
 from hub.wechat.sandbox.unionids import Unionids
@@ -83,7 +82,7 @@ class Pushes:
     async def verify(self) -> bool:
         """Check the server as WeChat does when its address is saved: it must answer the raw `echostr`."""
         echostr = str(secrets.randbelow(9 * 10**18) + 10**18)
-        async with self._client() as http:
+        async with client() as http:
             try:
                 async with asyncio.timeout(self._patience):
                     answer = await http.get(
@@ -113,7 +112,7 @@ class Pushes:
         self.sent.appendleft(delivery)
         if not self.account.push_url:
             return delivery
-        async with self._client() as http:
+        async with client() as http:
             while not delivery["delivered"] and len(tries) < TRIES:
                 begun = time.monotonic()
                 attempt: dict[str, Any] = {"status": None, "error": None}
@@ -182,13 +181,3 @@ class Pushes:
         timestamp, nonce = str(int(self._clock.time())), str(secrets.randbelow(9 * 10**8) + 10**8)
         signed = push_crypto.signature(self.account.token, timestamp, nonce)
         return {"signature": signed, "timestamp": timestamp, "nonce": nonce}
-
-    @staticmethod
-    def _client() -> httpx2.AsyncClient:
-        # One a push: the sandbox may be mounted, and a mounted application has no lifespan to close it in.
-        return httpx2.AsyncClient(verify=_tls(), timeout=None, trust_env=False, follow_redirects=False)
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()

@@ -36,7 +36,6 @@ class WebsiteRoutes:
         pages: Pages,
         address: Address,
         *,
-        app_name: str,
         callback_hosts: Collection[str],
     ) -> None:
         self._apps = apps
@@ -44,7 +43,6 @@ class WebsiteRoutes:
         self._logins = logins
         self._pages = pages
         self._address = address
-        self._app_name = app_name
         self._callback_hosts = callback_hosts
 
     def routes(self) -> list[Route]:
@@ -80,7 +78,6 @@ class WebsiteRoutes:
             request,
             "qrconnect.html",
             embeddable=True,
-            app_name=self._app_name,
             uuid=login.uuid,
             phone=f"{request.scope['root_path']}/phone?scan={quote(confirm, safe='')}",
             style=query.get("style") if query.get("style") in _STYLES else "black",
@@ -133,9 +130,7 @@ class WebsiteRoutes:
             return self._pages.render(request, "notice.html", 409, notice="notice.qr_taken")
         if decided := decision(request, person):
             return self._decided(request, login, allowed=decided == "allow")
-        return self._pages.render(
-            request, "website_consent.html", app_name=self._app_name, person=person, here=here(request)
-        )
+        return self._pages.render(request, "website_consent.html", person=person, here=here(request))
 
     async def decide(self, request: Request) -> Response:
         """Take Allow or Cancel of that page."""
