@@ -75,7 +75,7 @@ async function showCode() {
     return;
   }
   const phone = $("phone");
-  if (phone) phone.href = `${phone.dataset.phone}?scan=${encodeURIComponent(content)}`;
+  if (phone) phone.href = `${phone.dataset.phone}?${new URLSearchParams(content ? { scan: content } : { picture: url })}`;
   if (shownCode === url) return;
   shownCode = url;
   const former = $("code");
