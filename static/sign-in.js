@@ -48,8 +48,9 @@ function onSnapshot(snapshot) {
     showCode();
     show(status, text("page.sign_in.pending"));
   } else if (status === "scanned") {
-    showPerson(page, person);
-    show(status, text("page.sign_in.scanned", { nickname: person?.nickname ?? "" }));
+    const nickname = person?.nickname || text("page.person.nameless"); // WeChat tells some apps no name
+    showPerson(page, { ...person, nickname });
+    show(status, text("page.sign_in.scanned", { nickname }));
   } else if (status === "confirmed") {
     show(status, text(hosted ? "page.sign_in.leaving" : "page.sign_in.confirmed"));
     // Two pages must not redeem the same attempt: the tokens would go to the one that is being left.

@@ -137,6 +137,8 @@ class QrPages:
         return self._pages.render(request, "problem.html", slug=kind.slug, error_status=kind.status)
 
     def _to_consent(self, request: Request, attempt: Attempt) -> Response:
+        if attempt.door == "official_account":
+            return self._outcomes.show(request, "open_in_wechat")  # by the picture, whose content is WeChat's
         if self._h5 is None or attempt.door not in ROTATING_DOORS or attempt.door == "app":
             return self._outcomes.show(request, "open_in_app")
         if self._wechat_only and "micromessenger" not in request.headers.get("user-agent", "").lower():
