@@ -23,6 +23,7 @@ SET unionid = COALESCE(:unionid, unionid), nickname = COALESCE(:nickname, nickna
     country = COALESCE(:country, country), province = COALESCE(:province, province), city = COALESCE(:city, city),
     language = COALESCE(:language, language), access_token = COALESCE(:access_token, access_token),
     refresh_token = COALESCE(:refresh_token, refresh_token), expires_at = COALESCE(:expires_at, expires_at),
+    profile_read_at = CASE WHEN :nickname IS NULL THEN profile_read_at ELSE :updated_at END,
     last_login_at = :updated_at, updated_at = :updated_at
 WHERE id = :id;
 

@@ -25,7 +25,8 @@ Reply = dict[str, Any] | bytes
 class Platform:
     """It gives out `token1`, `token2`, …, the same one again until `next_token`, and knows which are good.
 
-    `answer` decides what an ordinary call gets; `before_token` runs before each token is given out.
+    `answer` decides what an ordinary call gets. `before_token` and `before_answer` are waited for, where they
+    are set, before a token and before any other answer goes out.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,7 @@ class Platform:
         self.expires_in = 7200
         self.token_reply: Reply | None = None
         self.before_token: asyncio.Event | None = None
+        self.before_answer: asyncio.Event | None = None
         self.token_asked = asyncio.Semaphore(0)
         self.answer: Callable[[Asked], Reply] = lambda asked: {"errcode": 0, "errmsg": "ok"}
         self.number = 1
@@ -93,7 +95,10 @@ class Platform:
         token = asked.query.get("access_token")
         if token is not None and token not in self.good:
             return {"errcode": 40001, "errmsg": "invalid credential, rid: 1-2-3"}
-        return self.answer(asked)
+        reply = self.answer(asked)
+        if self.before_answer:
+            await self.before_answer.wait()
+        return reply
 
 
 async def _read(reader: asyncio.StreamReader) -> Asked:
