@@ -6,7 +6,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Tests of outages, storms and timing want the machine to themselves.
-ALONE := tests/faults tests/api/test_codes_timing.py tests/unit/test_wechat_client_wire.py
+ALONE := tests/faults tests/api/test_codes_timing.py
 
 .PHONY: run test bench check servers clean
 
