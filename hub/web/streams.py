@@ -8,7 +8,9 @@ from contextlib import aclosing
 import anyio
 import structlog
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import SendTimeoutError
 from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
 from hub.errors import HubError
 
@@ -23,7 +25,7 @@ _RETURN = 500, 5000  # milliseconds within which its client is then asked to com
 def event_stream(events: AsyncGenerator[ServerSentEvent]) -> EventSourceResponse:
     """Answer with *events* until they end, raise a HubError, the client goes, or the process shuts down."""
     leaving = anyio.Event()
-    return EventSourceResponse(
+    return _EventStream(
         _unbroken(events, leaving),
         ping=_HEARTBEAT,
         send_timeout=_SEND_TIME,
@@ -31,6 +33,18 @@ def event_stream(events: AsyncGenerator[ServerSentEvent]) -> EventSourceResponse
         shutdown_event=leaving,
         shutdown_grace_period=_FAREWELL_TIME,
     )
+
+
+class _EventStream(EventSourceResponse):
+    """The library's answer, for which a reader that takes nothing is no defect of ours."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events; the stream of a reader that stalls ends, and is told so if it ever reads on."""
+        try:
+            await super().__call__(scope, receive, send)
+        except SendTimeoutError:
+            log.info("event_stream_stalled")
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _unbroken(
