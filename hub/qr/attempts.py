@@ -194,11 +194,16 @@ class Attempts:
         return Snapshot.from_message(attempt.message())
 
     async def tick(self, attempt: Attempt) -> Attempt:
-        """Do what time alone demands, expiry or rotation, and return the attempt as it then stands."""
+        """Do what time alone demands, expiry or rotation, and return the attempt as it then stands.
+
+        Raises StoreUnavailable, also where the database can only be read.
+        """
         now = self.store.now()
         if decide(attempt, Event.DEADLINE, now):
             try:
                 return await self.move(attempt, lambda _: Event.DEADLINE)
+            except StoreUnavailable:
+                raise  # who waits has to wait before trying again
             except HubError:  # another event came first
                 return await self.by_id(attempt.id)
         if not rotation_due(attempt, now):

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from hub.qr.identifiers import hashed
 from tests.people import Browser, Phone, frame
 from tests.servers.hub import HubProcess
 from tests.servers.mariadb import MariaDB, launch
@@ -133,6 +134,34 @@ async def test_read_only(hub: HubProcess, server: MariaDB, browser: Browser, pho
         server.execute("SET GLOBAL read_only = 0")
     assert (await phone.answer()).is_success
     assert (await browser.redeem()).is_success
+
+
+async def test_expiry_while_read_only(hub: HubProcess, server: MariaDB, browser: Browser) -> None:
+    """What cannot be written is tried again, now and then and not all the time; nobody is told before."""
+    due = "UTC_TIMESTAMP(3) + INTERVAL 1 SECOND"
+    key = hashed(browser.session_id)
+    move = f"UPDATE login_sessions SET expires_at = {due} WHERE session_id = '{key}'"  # noqa: S608 - no input
+    server.execute("USE hub_fault", move)
+    async with browser.socket() as socket:
+        server.execute("SET GLOBAL read_only = 1")
+        try:
+            assert (await frame(socket))["expires_in"] <= 1
+            before = await units(hub)
+            await asyncio.sleep(3)  # the time in which it is tried, not an event
+            assert await units(hub) - before < 30
+            assert refused(await browser.status())
+        finally:
+            server.execute("SET GLOBAL read_only = 0")
+        async with asyncio.timeout(SOON):
+            assert (await frame(socket))["status"] == "expired"
+
+
+async def units(hub: HubProcess) -> float:
+    """How many units of work the process's store has done."""
+    async with Browser(hub.url) as asking:
+        text = (await asking.http.get("/metrics")).text
+    (told,) = [line for line in text.splitlines() if line.startswith("hub_store_unit_seconds_count")]
+    return float(told.split()[-1])
 
 
 async def test_refusal_after_the_claim(hub: HubProcess, server: MariaDB, browser: Browser) -> None:
