@@ -12,7 +12,6 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from hub.accounts.bindings import Bindings
-from hub.limits.rules import Limiter
 from hub.qr.callback.service import Callback
 from hub.qr.consent import ConsentState, Kind, Outcome
 from hub.qr.identifiers import new_code
@@ -75,13 +74,13 @@ class Following:
     """The door over one store: what browsers, WeChat and people do with it. *url* is WeChat's."""
 
     def __init__(
-        self, store: Store, broker: Broker, url: str, *, auto: bool = False, limiter: Limiter | None = None
+        self, store: Store, broker: Broker, url: str, *, auto: bool = False, burn: bool = True
     ) -> None:
         self.url = url
         self.transport = Transport(url)
         self.tokens = AccountTokens(store, self.transport, DataKeys(["data-keys-" * 4]))
         account = OfficialAccount(self.transport, self.tokens, APP)
-        self.desk = Desk(store, broker, limiter=limiter, contents={NAME: Tickets(account)})
+        self.desk = Desk(store, broker, burn=burn, contents={NAME: Tickets(account)})
         links = ConfirmLinks(KEYS)
         sessions = make_sessions(store, broker)
         self.door = OfficialAccountDoor(
@@ -126,10 +125,10 @@ class Following:
 
 @asynccontextmanager
 async def following(
-    store: Store, broker: Broker, url: str, *, auto: bool = False, limiter: Limiter | None = None
+    store: Store, broker: Broker, url: str, *, auto: bool = False, burn: bool = True
 ) -> AsyncIterator[Following]:
     """A started door, stopped at the end."""
-    made = Following(store, broker, url, auto=auto, limiter=limiter)
+    made = Following(store, broker, url, auto=auto, burn=burn)
     async with AsyncExitStack() as stack:
         for part in (made.transport, made.tokens, made.door):
             await part.start()

@@ -34,7 +34,7 @@ PUSHES = Counter("hub_wechat_pushes_total", "Pushes by kind and what they were a
 BODY_LIMIT: Final = 64 * 1024  # bytes
 WINDOW: Final = 300  # seconds that a push's timestamp may differ from our clock
 _BODY_TIME: Final = 1.5  # seconds for the body to arrive, and then for the reply to be known:
-_REPLY_TIME: Final = 2.5  # together well below the 5 that WeChat waits
+REPLY_TIME: Final = 2.5  # together well below the 5 that WeChat waits
 _MOST: Final = 1000  # pushes under way at once; WeChat comes again with what is refused
 
 _OPENID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -57,7 +57,8 @@ class Event(NamedTuple):
 class Push:
     """`GET` and `POST /api/auth/wechat/push`. *on_event* returns the text of the reply, None for no reply.
 
-    It may raise HubError: WeChat then gets an error, and tries again.
+    It may raise HubError: WeChat then gets an error, and tries again. After *reply_time* seconds WeChat is
+    answered without a reply, and *on_event* goes on.
     """
 
     def __init__(
@@ -65,7 +66,10 @@ class Push:
         crypto: MessageCrypto,
         clock: Callable[[], datetime],
         on_event: Callable[[Event], Awaitable[str | None]],
+        *,
+        reply_time: float = REPLY_TIME,
     ) -> None:
+        self._reply_time = reply_time
         self._crypto = crypto
         self._clock = clock
         self._on_event = on_event
@@ -129,7 +133,7 @@ class Push:
 
     async def _reply(self, event: Event) -> str | None:
         work = self._tasks.begin(_awaited(self._on_event(event)))
-        await asyncio.wait({work}, timeout=_REPLY_TIME)
+        await asyncio.wait({work}, timeout=self._reply_time)
         if not work.done():
             log.warning("push_answered_early", kind=event.kind)
             PUSHES.labels(event.kind, "early").inc()
