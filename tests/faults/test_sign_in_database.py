@@ -149,7 +149,6 @@ async def test_expiry_while_read_only(hub: HubProcess, server: MariaDB, browser:
             before = await units(hub)
             await asyncio.sleep(3)  # the time in which it is tried, not an event
             assert await units(hub) - before < 30
-            assert refused(await browser.status())
         finally:
             server.execute("SET GLOBAL read_only = 0")
         async with asyncio.timeout(SOON):
