@@ -77,8 +77,9 @@ _KINDS: Final[dict[int, _Kind]] = {
     **dict.fromkeys((40001, 40003, 40014, 40029, 40030, 40163, 41003, 41008, 41009), CodeRefused),
     **dict.fromkeys((42001, 42002, 42003, 42007, 50001, 50005), CodeRefused),
     **dict.fromkeys((-1, 45009, 45011), BackOff),
-    **dict.fromkeys((40002, 40013, 40125, 40129, 40164, 40169, 41001, 41002, 41004, 41030), Misconfigured),
-    **dict.fromkeys((43001, 43002, 43003, 44002, 47001, 48001, 89503), Misconfigured),
+    **dict.fromkeys((40002, 40013, 40052, 40053, 40097, 40125, 40129, 40164, 40169), Misconfigured),
+    **dict.fromkeys((41001, 41002, 41004, 41030, 43001, 43002, 43003, 44002, 45029), Misconfigured),
+    **dict.fromkeys((47001, 48001, 89503), Misconfigured),
     **dict.fromkeys((40226, 50002), Blocked),
 }
 _TOKEN_REFUSED: Final = frozenset((40001, 40014, 42001))

@@ -32,6 +32,7 @@ class Platform:
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.expires_in = 7200
+        self.refusal = 40001
         self.token_reply: Reply | None = None
         self.before_token: asyncio.Event | None = None
         self.before_answer: asyncio.Event | None = None
@@ -94,7 +95,7 @@ class Platform:
             return {"access_token": f"token{self.number}", "expires_in": self.expires_in}
         token = asked.query.get("access_token")
         if token is not None and token not in self.good:
-            return {"errcode": 40001, "errmsg": "invalid credential, rid: 1-2-3"}
+            return {"errcode": self.refusal, "errmsg": "invalid credential, rid: 1-2-3"}
         reply = self.answer(asked)
         if self.before_answer:
             await self.before_answer.wait()

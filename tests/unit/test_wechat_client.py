@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from hub.errors import ProviderFailed
-from hub.wechat.client import App, WeChatClient
+from hub.wechat.client import App, Embed, WeChatClient
 from hub.wechat.errors import (
     BackOff,
     Blocked,
@@ -82,6 +82,36 @@ def test_the_consent_address_has_wechats_order_and_fragment() -> None:
         "&redirect_uri=https%3A%2F%2Fhub.test%2Fcb%3Fa%3Db%20c&response_type=code&scope=snsapi_userinfo"
         "&state=s%2B%2F%3D#wechat_redirect"
     )
+
+
+def test_the_websites_address_has_wechats_order_and_fragment() -> None:
+    """A website's scope is `snsapi_login`, and the order is WeChat's again."""
+    client = WeChatClient(Transport("https://api.weixin.qq.com"), "https://open.weixin.qq.com")
+    assert client.qrconnect_url(App("wx1", "s"), "https://hub.test/cb", "a1") == (
+        "https://open.weixin.qq.com/connect/qrconnect?appid=wx1&redirect_uri=https%3A%2F%2Fhub.test%2Fcb"
+        "&response_type=code&scope=snsapi_login&state=a1#wechat_redirect"
+    )
+
+
+def test_the_websites_address_for_a_frame() -> None:
+    """A frame's address says what `wxLogin.js` would."""
+    client = WeChatClient(Transport("https://api.weixin.qq.com"), "https://open.weixin.qq.com")
+    embed = Embed(self_redirect=True, style="white", href="https://h/x.css", stylelite=True, fast_login=False)
+    url = client.qrconnect_url(App("wx1", "s"), "https://hub.test/cb", "a1", embed=embed)
+    assert url.endswith(
+        "&state=a1&login_type=jssdk&self_redirect=true&style=white&href=https%3A%2F%2Fh%2Fx.css&stylelite=1"
+        "&fast_login=0#wechat_redirect"
+    )
+    plain = client.qrconnect_url(App("wx1", "s"), "https://hub.test/cb", "a1", embed=Embed())
+    assert plain.endswith("&state=a1&login_type=jssdk&self_redirect=default&style=black#wechat_redirect")
+
+
+@pytest.mark.parametrize("state", ["", "a-b", "a" * 129, "ä"])
+def test_a_state_that_wechat_would_not_take_is_refused(state: str) -> None:
+    """WeChat passes on letters and digits only, 128 at most."""
+    client = WeChatClient(Transport("https://api.weixin.qq.com"), "https://open.weixin.qq.com")
+    with pytest.raises(ValueError, match="state"):
+        client.qrconnect_url(APP, "https://hub.test/cb", state)
 
 
 def test_an_apps_secret_stays_out_of_its_repr() -> None:
@@ -197,8 +227,44 @@ async def test_a_token_that_has_run_out_means_start_again(
     assert refused.value.errcode == 42001
 
 
+async def test_a_refresh_token_gives_a_live_access_token(
+    client: WeChatClient, sandbox: httpx2.AsyncClient
+) -> None:
+    """After its two hours the access token is replaced, and the new one reads the profile."""
+    granted = await client.exchange(APP, await consent(client, sandbox))
+    await sandbox.post("/clock", json={"advance": 7201})
+    fresh = await client.refresh(APP, granted.refresh_token)
+    assert fresh.openid == granted.openid
+    assert (await client.userinfo(fresh.access_token, fresh.openid)).nickname == "爱丽丝 Alice"
+
+
+async def test_a_refresh_token_ends_after_thirty_days(
+    client: WeChatClient, sandbox: httpx2.AsyncClient
+) -> None:
+    """A month later only a new consent helps, and a refresh token of another app is none."""
+    granted = await client.exchange(APP, await consent(client, sandbox))
+    with pytest.raises(CodeRefused):
+        await client.refresh(OTHER, granted.refresh_token)
+    await sandbox.post("/clock", json={"advance": 31 * 86400})
+    with pytest.raises(CodeRefused) as refused:
+        await client.refresh(APP, granted.refresh_token)
+    assert refused.value.errcode in (40030, 42002)
+
+
+async def test_a_token_is_checked(client: WeChatClient, sandbox: httpx2.AsyncClient) -> None:
+    """A live token of this person is, one of somebody else or too old is not; no answer is no verdict."""
+    granted = await client.exchange(APP, await consent(client, sandbox))
+    assert await client.check(granted.access_token, granted.openid)
+    assert not await client.check(granted.access_token, "oSomebodyElse")
+    await sandbox.post("/clock", json={"advance": 7201})
+    assert not await client.check(granted.access_token, granted.openid)
+    await sandbox.post("/faults", json={"fault": "busy", "count": 1})
+    with pytest.raises(BackOff):
+        await client.check(granted.access_token, granted.openid)
+
+
 CLASSES = {
-    CodeRefused: (40003, 40014, 40029, 40030, 40163, 41008, 42001, 42002, 42003, 42007, 50001),
+    CodeRefused: (40003, 40014, 40029, 40030, 40163, 41008, 42001, 42002, 42003, 42007, 50001, 50005),
     BackOff: (-1, 45009, 45011),
     Misconfigured: (
         *(40001, 40002, 40013, 40125, 40164, 41001, 41002, 41004),

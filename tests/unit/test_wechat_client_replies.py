@@ -166,3 +166,119 @@ def test_a_picture_address_is_kept() -> None:
 def test_gender_is_one_of_three(sent: object, read: int) -> None:
     """Anything but 1 and 2 means that the gender is not known."""
     assert profile(sex=sent).gender == read
+
+
+def test_an_app_token_of_documented_length_is_read() -> None:
+    """WeChat asks for 512 characters of room; a token twice as long is read too."""
+    assert replies.app_token({"access_token": "t" * 1024, "expires_in": 7200}).expires_in == 7200
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {},
+        {"access_token": "t"},
+        {"access_token": "t", "expires_in": 0},
+        {"access_token": "t", "expires_in": -1},
+        {"access_token": "", "expires_in": 7200},
+        {"access_token": "t" * 1025, "expires_in": 7200},
+        {"access_token": ["t"], "expires_in": 7200},
+    ],
+)
+def test_an_app_token_without_life_is_none(reply: dict[str, object]) -> None:
+    """A token that is missing, too long or already over is refused."""
+    with pytest.raises(ValueError, match=r"token|whole|identifier"):
+        replies.app_token(reply)
+
+
+def test_a_ticket_is_read() -> None:
+    """Ticket, life and what the QR code is to say."""
+    read = replies.ticket({"ticket": "gQ==", "expire_seconds": 60, "url": "http://weixin.qq.com/q/kZ"})
+    assert read == replies.Ticket("gQ==", "http://weixin.qq.com/q/kZ", 60)
+
+
+@pytest.mark.parametrize(
+    "member", [{"url": ""}, {"url": "weixin://q"}, {"ticket": ""}, {"expire_seconds": "x"}]
+)
+def test_a_ticket_that_cannot_be_drawn_is_none(member: dict[str, object]) -> None:
+    """Without ticket, life or an address to draw there is no QR code."""
+    good = {"ticket": "gQ==", "expire_seconds": 60, "url": "http://weixin.qq.com/q/kZ"}
+    with pytest.raises(ValueError, match=r"address|identifier|whole"):
+        replies.ticket({**good, **member})
+
+
+def test_who_does_not_follow_has_an_openid_only() -> None:
+    """Without `subscribe` nothing else is sent."""
+    assert replies.follower({"subscribe": 0, "openid": "oAbC"}) == replies.Follower("oAbC")
+
+
+def test_a_follower_is_read() -> None:
+    """Who follows has a unionid, a language, and with older accounts name and picture."""
+    read = replies.follower(
+        {
+            "subscribe": 1,
+            "openid": "oAbC",
+            "unionid": "u",
+            "language": "en",
+            "nickname": "🦊",
+            "headimgurl": "",
+        }
+    )
+    assert (read.subscribe, read.unionid, read.language, read.nickname) == (True, "u", "en", "🦊")
+
+
+def test_a_mini_session_is_read() -> None:
+    """Openid and key, and a unionid where there is one; the key stays out of the repr."""
+    read = replies.mini_session({"openid": "oAbC", "session_key": "tiihtNczf5v6AKRyjwEUhQ=="})
+    assert (read.openid, read.unionid, read.session_key) == ("oAbC", None, "tiihtNczf5v6AKRyjwEUhQ==")
+    assert read.session_key not in repr(read)
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "whole"),
+    [
+        ("86", "13800138000", "+8613800138000"),
+        (86, "13800138000", "+8613800138000"),
+        ("+1", "2015550123", "+12015550123"),
+    ],
+)
+def test_a_mini_phone_is_read(code: object, number: str, whole: str) -> None:
+    """Calling code and number make an E.164 number, whether the code comes as text or number."""
+    read = replies.mini_phone({"phone_info": {"countryCode": code, "purePhoneNumber": number}})
+    assert read.phone_e164 == whole
+    assert number not in repr(read)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        None,
+        [],
+        {},
+        {"countryCode": "86"},
+        {"countryCode": "86", "purePhoneNumber": ""},
+        {"countryCode": "86", "purePhoneNumber": 13800138000},
+        {"countryCode": "0", "purePhoneNumber": "13800138000"},
+        {"countryCode": "86", "purePhoneNumber": "138-0013-8000"},
+        {"countryCode": "862", "purePhoneNumber": "1234567890123"},
+    ],
+)
+def test_what_is_no_phone_number_is_refused(info: object) -> None:
+    """A number that is missing, malformed or too long for E.164 is never half taken."""
+    with pytest.raises(ValueError, match="phone"):
+        replies.mini_phone({"phone_info": info})
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        (b"\x89PNG\r\n\x1a\n...", "image/png"),
+        (b"\xff\xd8\xff\xe0...", "image/jpeg"),
+        (b"{}", None),
+        (b"", None),
+    ],
+)
+def test_a_picture_is_known_by_its_first_bytes(body: bytes, media_type: str | None) -> None:
+    """PNG and JPEG are pictures, anything else is not."""
+    image = replies.image(body)
+    assert (image and image.media_type) == media_type
