@@ -3,6 +3,7 @@
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from hub.errors import BadRequest, HubError, InternalError, MethodNotAllowed, NotFound
 from hub.web.answers import refusal
@@ -18,11 +19,24 @@ async def refuse(connection: HTTPConnection, error: Exception) -> Response:
     """
     if isinstance(error, HTTPException):
         kind = _BY_STATUS.get(error.status_code, InternalError)
-        error = kind(error.detail, headers=dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if kind is MethodNotAllowed and (methods := _methods(connection)):
+            headers["Allow"] = ", ".join(sorted(methods))
+        error = kind(error.detail, headers=headers)
     if not isinstance(error, HubError):
         raise error
     connection.scope["hub.reason"] = f"{error.slug}: {error.reason}" if error.reason else error.slug
     return refusal(error, language(connection))
+
+
+def _methods(connection: HTTPConnection) -> set[str]:
+    """The methods of all routes with this path; Starlette itself names those of the first one only."""
+    return {
+        method
+        for route in connection.app.routes
+        if isinstance(route, Route) and route.matches(connection.scope)[0] is Match.PARTIAL
+        for method in route.methods or ()
+    }
 
 
 HANDLERS = {HubError: refuse, HTTPException: refuse}

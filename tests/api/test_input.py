@@ -136,6 +136,8 @@ METHODS = {
     "/api/check-email-verification": {"GET", "HEAD"},
     "/oauth/token": {"POST"},
     **{endpoint.path: {"POST"} for endpoint in ENDPOINTS},
+    "/api/sessions/{id}": {"DELETE", "PATCH"},
+    f"{AT}/push": {"GET", "HEAD", "POST"},
 }
 
 
