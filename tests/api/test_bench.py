@@ -31,4 +31,7 @@ async def test_quick_run(tmp_path: Path) -> None:
         assert name in printed.decode()
     assert figures["refreshes"]["median"] > 0
     assert figures["statements per sign-in"]["median"] > 1
+    (pushed,) = report["pushes"]
+    assert pushed["errors"] == {}
+    assert pushed["scans"]["max"] > 0
     assert {"SQLite read, store to driver", "MariaDB unit, store to driver"} < figures.keys()

@@ -16,7 +16,7 @@ from hub.ops import logs
 from hub.store.migrate import migrate
 from tests.bench import machine, parts
 from tests.bench.figures import Figure, table
-from tests.bench.rounds import QUICK, Plan, add_people, measure
+from tests.bench.rounds import QUICK, Plan, add_people, measure, measure_pushes
 from tests.bench.servers import running
 
 _PEOPLE = 2000
@@ -65,10 +65,13 @@ def run(plan: Plan) -> dict[str, Any]:
         for number in range(plan.rounds):
             _progress(f"round {number + 1} of {plan.rounds}: {plan.rate:g} sign-ins a second …")
             rounds.append(measure(servers, hub, plan, tokens))
+        _progress(f"{plan.pushes:g} pushes a second …")
+        pushes = [measure_pushes(servers, plan) for _ in range(plan.rounds)]
         complaints = [line for line in hub.log().splitlines() if "[warning" in line or "[error" in line]
     _progress("")
     figures = [
         *_sign_in_figures(plan, rounds),
+        *_push_figures(plan, pushes),
         *_part_figures(checks, statements),
         Figure("small write made lasting, beside the database", "ms", [flush]),
     ]
@@ -81,6 +84,9 @@ def run(plan: Plan) -> dict[str, Any]:
     for told in (each["sign_ins"] for each in rounds):
         if told["errors"]:
             print(f"failed: {told['errors']}")
+    for told in pushes:
+        if told["errors"]:
+            print(f"pushes failed: {told['errors']}")
     for line in complaints[:10]:
         print(f"hub: {line}")
     return {
@@ -93,6 +99,7 @@ def run(plan: Plan) -> dict[str, Any]:
         "plan": plan._asdict(),
         "figures": [figure.reply() for figure in figures],
         "rounds": rounds,
+        "pushes": pushes,
     }
 
 
@@ -141,6 +148,24 @@ def _sign_in_figures(plan: Plan, rounds: list[dict[str, Any]]) -> list[Figure]:
             "1/s",
             lambda each: each["refreshes"]["done"] / max(0.01, each["refreshes"]["cpu"]),
         ),
+    ]
+
+
+def _push_figures(plan: Plan, rounds: list[dict[str, Any]]) -> list[Figure]:
+    at = f"{plan.pushes:g} pushes/s"
+    return [
+        *(
+            Figure(
+                f"{at}, answer to {of}, {part}",
+                "ms",
+                [each[of][part] for each in rounds],
+                "< 50" if (of, part) == ("all", "p99") else "",
+            )
+            for of in ("all", "scans")
+            for part in ("p50", "p99", "max")
+        ),
+        Figure(f"{at}, hub CPU", "%", [100 * each["cpu"] for each in rounds]),
+        Figure(f"{at}, that failed", "", [sum(each["errors"].values()) for each in rounds], "0"),
     ]
 
 

@@ -83,13 +83,17 @@ class Http:
 
     async def post(self, path: str, content: object, *, token: str = "", agent: str = "bench") -> Reply:
         """Send one request and return its answer. Raises Failed when none comes."""
-        body = json.dumps(content).encode()
+        return await self._post(path, json.dumps(content).encode(), "application/json", token, agent)
+
+    async def post_bytes(self, path: str, body: bytes, media_type: str = "text/xml") -> Reply:
+        """Send *body* as it is; otherwise as `post`."""
+        return await self._post(path, body, media_type, "", "bench")
+
+    async def _post(self, path: str, body: bytes, media_type: str, token: str, agent: str) -> Reply:
         head = f"POST {path} HTTP/1.1\r\nhost: {self._host}:{self._port}\r\nuser-agent: {agent}\r\n"
         if token:
             head += f"authorization: Bearer {token}\r\n"
-        head += (
-            f"accept-language: en\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-        )
+        head += f"accept-language: en\r\ncontent-type: {media_type}\r\ncontent-length: {len(body)}\r\n\r\n"
         connection = await self._connection()
         try:
             async with asyncio.timeout(_WAIT):

@@ -19,6 +19,7 @@ import uvloop
 
 from tests.bench.client import Failed, Http, Reply, Watcher, clock, watch
 from tests.bench.figures import summary
+from tests.bench.pushes import Pushes
 from tests.people import AT, challenge
 
 _AT_ONCE = 16  # requests in flight where the pace is the hub's own
@@ -39,6 +40,7 @@ class Load:
         self._sockets_at = f"{url.replace('http', 'ws', 1)}{AT}/ws"
         self._random = random.Random(20)  # noqa: S311 - the same arrivals in every run
         self._idle: list[str] = []
+        self._codes: list[str] = []
         self._watchers: list[Watcher] = []
         self._refresh_tokens: list[str] = []
         self._errors: Counter[str] = Counter()
@@ -92,6 +94,19 @@ class Load:
             "late": _milliseconds(late),
             "steps": {name: _milliseconds(values) for name, values in self._steps.items()},
         }
+
+    async def show(self, *, count: int) -> None:
+        """Begin *count* attempts at the official account's door."""
+
+        async def one() -> None:
+            reply = await self._http.post(f"{AT}/qr-code", {"door": "official_account"})
+            self._codes.append(_data(reply, "create")["qr_code"])
+
+        await _several(one, count)
+
+    async def push(self, *, rate: float, seconds: float) -> dict[str, Any]:
+        """Push scans of these attempts, and messages in between."""
+        return await Pushes(self._http).send(self._codes, rate=rate, seconds=seconds)
 
     async def refresh(self, *, seconds: float) -> dict[str, Any]:
         """Refresh the sessions that the sign-ins have opened, as fast as the hub can."""

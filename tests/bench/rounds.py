@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from hub.tokens.claims import AccessTokens
 from hub.tokens.keys import KeyRing, secret_key
+from tests.bench import pushes
 from tests.bench.machine import cpu_seconds, memory
 from tests.bench.servers import DATABASE, Servers, serving
 from tests.servers.hub import SECRET, HubProcess
@@ -30,9 +31,13 @@ class Plan(NamedTuple):
     load: float = 20.0
     refresh: float = 4.0
     statements: int = 400
+    pushes: float = 1000.0
+    push_seconds: float = 10.0
 
 
-QUICK = Plan(rounds=1, sockets=50, rate=20.0, warm_up=0.5, idle=0.5, load=2.0, refresh=0.5, statements=50)
+QUICK = Plan(
+    1, 50, 20.0, warm_up=0.5, idle=0.5, load=2.0, refresh=0.5, statements=50, pushes=50.0, push_seconds=1.0
+)
 
 
 class LoadProcess:
@@ -140,6 +145,26 @@ def measure(servers: Servers, hub: HubProcess, plan: Plan, tokens: list[str]) ->
         "sign_ins": told,
         "refreshes": {**refreshed, "cpu": refreshing["cpu"]},
     }
+
+
+def measure_pushes(servers: Servers, plan: Plan) -> dict[str, Any]:
+    """Run one round of pushes, on a hub of their own with WeChat beside it; the first second warms up."""
+    folder = servers.folder / "wechat"
+    folder.mkdir(exist_ok=True)
+    wechat = HubProcess(folder)
+    hub = servers.hub(**pushes.settings(f"{wechat.url}/sandbox"))
+    try:
+        wechat.start()
+        with serving(hub), LoadProcess(hub.url) as load:
+            for seconds in (1.0, plan.push_seconds):
+                load.order("show", count=int(plan.pushes * seconds / pushes.ONE_SCAN_IN))
+                meter = _Meter(servers, hub)
+                told = load.order("push", rate=plan.pushes, seconds=seconds)
+                spent = meter.read()
+            load.order("end")
+    finally:
+        wechat.stop()
+    return {**told, "cpu": spent["cpu"] / spent["seconds"]}
 
 
 def _spread_ages(servers: Servers) -> None:

@@ -48,14 +48,15 @@ class Servers(NamedTuple):
         )
         return int(info["total_commands_processed"])
 
-    def hub(self) -> HubProcess:
-        """Return a hub on these servers, not started yet."""
+    def hub(self, **env: str) -> HubProcess:
+        """Return a hub on these servers with the settings *env* on top, not started yet."""
         return HubProcess(
             self.folder,
             DATABASE_URL=self.database_url,
             REDIS_URL=self.redis.url,
             LOG_LEVEL="warning",
             PYTHONWARNINGS="default",
+            **env,
         )
 
 
