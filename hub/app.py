@@ -57,6 +57,7 @@ from hub.qr.consent import Consent, ConsentState, Kind
 from hub.qr.follow import Sweep
 from hub.qr.grants import Grants
 from hub.qr.identifiers import Identifiers
+from hub.qr.mini.routes import MiniRoutes
 from hub.qr.official_account.pages import LinkPages
 from hub.qr.official_account.tickets import Tickets
 from hub.qr.open_platform.pages import OpenPlatformPages
@@ -207,8 +208,12 @@ def create_app(settings: Settings) -> Starlette:
     )
 
     states = ConsentState(cookie_keys)
-    doors = create_doors(settings, transport, attempts, phone, bindings, states, data_keys, account)
+    doors = create_doors(
+        settings, transport, attempts, phone, bindings, states, data_keys, account_tokens, account
+    )
     door_names = doors.names(settings.default_door)
+
+    mini = MiniRoutes(attempts, doors.mini_program, grants, guard, info) if doors.mini_program else None
 
     sockets = OpenSockets()
     qr_sockets = QrSockets(
@@ -237,6 +242,8 @@ def create_app(settings: Settings) -> Starlette:
         info=info,
         doors=door_names,
         redirect_uris=frozenset(settings.redirect_uris),
+        picture=doors.mini_program.picture if doors.mini_program else None,
+        confirm_in_mini=mini.confirm if mini else None,
     )
     qr_pages = QrPages(
         attempts=attempts,
@@ -279,6 +286,7 @@ def create_app(settings: Settings) -> Starlette:
         *qr_pages.routes(),
         *callback.routes(),
         *pushed,
+        *(mini.routes() if mini else ()),
         *account_stream.routes(),
         *tokens.routes(),
         *oauth.routes(),

@@ -7,6 +7,7 @@ from hub.accounts.bindings import Bindings
 from hub.qr.attempts import Attempts
 from hub.qr.consent import ConsentState
 from hub.qr.h5 import H5
+from hub.qr.mini.service import MiniDoor
 from hub.qr.official_account.consent import LinkConsent
 from hub.qr.official_account.door import NAME, OfficialAccountDoor
 from hub.qr.official_account.links import ConfirmLinks
@@ -19,6 +20,7 @@ from hub.wechat.account_token import AccountTokens
 from hub.wechat.client import App, WeChatClient
 from hub.wechat.crypto import MessageCrypto
 from hub.wechat.doors import WebConsent, WebsiteConsent
+from hub.wechat.mini import MiniProgram
 from hub.wechat.push import Push
 from hub.wechat.transport import Transport
 
@@ -42,18 +44,23 @@ class Doors(NamedTuple):
     h5: H5 | None
     official_account: PushedDoor | None
     open_platform: OpenPlatform | None
+    mini_program: MiniDoor | None
     frame_origin: str | None
     """The origin of WeChat's pages, where the sign-in page shows them in a frame."""
 
     def names(self, default: str) -> tuple[str, ...]:
         """Return the doors that an attempt may name, the *default* one first."""
-        found = (door.name for door in (self.h5, self.official_account, self.open_platform) if door)
-        return tuple(dict.fromkeys((default, *found, "app")))
+        doors = (self.h5, self.official_account, self.open_platform, self.mini_program)
+        return tuple(dict.fromkeys((default, *(door.name for door in doors if door), "app")))
 
     @property
-    def parts(self) -> tuple[OfficialAccountDoor | Push, ...]:
+    def parts(self) -> tuple[OfficialAccountDoor | Push | MiniDoor, ...]:
         """What is to be started, in this order, and stopped the other way round."""
-        return (self.official_account.scans, self.official_account.push) if self.official_account else ()
+        pushed = self.official_account
+        return (
+            *((pushed.scans, pushed.push) if pushed else ()),
+            *((self.mini_program,) if self.mini_program else ()),
+        )
 
 
 def create_doors(
@@ -64,6 +71,7 @@ def create_doors(
     bindings: Bindings,
     states: ConsentState,
     keys: DataKeys,
+    tokens: AccountTokens,
     account: OfficialAccount | None,
 ) -> Doors:
     """Return the doors of the settings; nothing is opened yet."""
@@ -81,9 +89,20 @@ def create_doors(
         pushed = _pushed(
             settings, settings.official_account, account, wechat, attempts, phone, bindings, states
         )
+    mini_program = None
+    if settings.mini_app[0]:
+        mini_program = MiniDoor(
+            attempts,
+            phone,
+            MiniProgram(transport, tokens, App(*settings.mini_app)),
+            bindings,
+            keys,
+            page=settings.wechat_mini_page,
+            version=settings.wechat_mini_version,
+        )
     parts = urlsplit(open_url)
     frame_origin = f"{parts.scheme}://{parts.netloc}" if settings.wechat_embed else None
-    return Doors(h5, pushed, open_platform, frame_origin)
+    return Doors(h5, pushed, open_platform, mini_program, frame_origin)
 
 
 def create_account(settings: Settings, transport: Transport, tokens: AccountTokens) -> OfficialAccount | None:

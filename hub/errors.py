@@ -1,7 +1,7 @@
 """The whole error tree; each class is one problem slug, one status and, for sockets, one close code.
 
     HubError
-    ├─ BadRequest 400            └ InvalidCode
+    ├─ BadRequest 400            └ InvalidCode, WechatCodeRefused
     ├─ InvalidRequest 422, PayloadTooLarge 413, UnsupportedMediaType 415
     ├─ Unauthorized 401          └ InvalidRefreshToken 401, InvalidCredentials 401
     ├─ Forbidden 403             └ OriginNotAllowed, CsrfFailed, GrantRequired, BindingMismatch,
@@ -9,7 +9,8 @@
     ├─ NotFound 404              └ AttemptNotFound
     ├─ MethodNotAllowed 405
     ├─ Conflict 409              └ AlreadyClaimed, AlreadyRedeemed, AlreadyBound, NotConfirmed, WrongState,
-    │                              WechatBound, WechatNeeded, UsernameTaken, LastSignInMethod
+    │                              NumberTaken, WechatBound, WechatNeeded, UsernameTaken,
+    │                              LastSignInMethod
     ├─ Gone 410                  └ AttemptExpired, AttemptFailed
     ├─ RateLimited 429           └ TooManySockets, CodeLocked, PasswordLocked
     ├─ InternalError 500
@@ -65,6 +66,12 @@ class InvalidCode(BadRequest):
     def __init__(self, reason: str = "", *, expired: bool = False) -> None:
         super().__init__(reason)
         self.expired = expired
+
+
+class WechatCodeRefused(BadRequest):
+    """WeChat does not take the code that a mini program got from it: wrong, used or too old."""
+
+    slug = "wechat-code-refused"
 
 
 class InvalidRequest(HubError):
@@ -189,6 +196,12 @@ class AlreadyBound(Conflict):
     """This identity belongs to another account."""
 
     slug = "already-bound"
+
+
+class NumberTaken(Conflict):
+    """The phone number that WeChat gave is another account's; accounts are never made one."""
+
+    slug = "number-taken"
 
 
 class WechatBound(Conflict):

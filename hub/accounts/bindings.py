@@ -8,7 +8,7 @@ from prometheus_client import Counter
 from hub.accounts.contacts import Contact, verify
 from hub.accounts.identities import GENDERS, Identity, bind
 from hub.accounts.login_types import enters_without_wechat, locked, settle
-from hub.errors import AccountBlocked, AlreadyBound, LastSignInMethod, NotFound
+from hub.errors import AccountBlocked, AlreadyBound, LastSignInMethod, NotFound, NumberTaken
 from hub.store.database import Connection, Store, UniqueViolation
 from hub.store.failures import Contended
 from hub.tokens.claims import Claims, recent
@@ -59,6 +59,27 @@ class Bindings:
                 raise AlreadyBound(f"this {contact.channel} is another account's") from None
             reason = "unbound" if user[contact.channel] else None
         return await self._changed(tx, claims, contact.channel, True, reason, now)
+
+    async def give_number(
+        self, tx: Connection, user_id: int, contact: Contact, now: datetime
+    ) -> Changed | None:
+        """Bind a number that WeChat vouches for to an account without one, inside the caller's transaction.
+
+        Returns what to `announce` after the commit, None where the account has a number. Raises NumberTaken
+        where this one is another account's: accounts are never made one.
+        """
+        user = await locked(tx, user_id)
+        if user["phone"] is not None:
+            return None
+        values = {"phone": contact.address, "country_code": contact.country_code}
+        try:
+            await tx.changed("accounts.set_phone", id=user_id, **values, updated_at=now)
+        except UniqueViolation:
+            raise NumberTaken("this phone is another account's") from None
+        await settle(tx, user_id, now)
+        told = {"provider": "phone", "bound": True}
+        await self._events.append(tx, user_id, "binding.changed", told, now)
+        return Changed(user_id, "phone", True, None)
 
     async def bind_wechat(
         self, tx: Connection, claims: Claims, identity: Identity, now: datetime

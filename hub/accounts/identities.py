@@ -53,11 +53,15 @@ class Person(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SealedTokens:
-    """WeChat's tokens for one person, encrypted for their row; `expires_at` is the access token's end."""
+    """WeChat's tokens for one person, encrypted for their row; `expires_at` is the access token's end.
 
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
-    expires_at: datetime
+    A mini program has no tokens but a `session_key`.
+    """
+
+    access_token: str | None = field(default=None, repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    expires_at: datetime | None = None
+    session_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def seal(cls, keys: DataKeys, person: Person, now: datetime) -> Self:
@@ -71,6 +75,12 @@ class SealedTokens:
             sealed("refresh_token", person.refresh_token),
             now + timedelta(seconds=person.expires_in),
         )
+
+    @classmethod
+    def of_session(cls, keys: DataKeys, appid: str, openid: str, session_key: str) -> Self:
+        """Encrypt what a mini program's person came with."""
+        place = Place("wechat_users", (appid, openid), "session_key")
+        return cls(session_key=keys.seal(session_key, place))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +129,15 @@ class Identity:
         members = dict(profile)
         if members.get("tokens"):
             tokens = dict(members["tokens"])
-            tokens["expires_at"] = datetime.fromtimestamp(tokens["expires_at"] / 1000, UTC)
+            if tokens["expires_at"] is not None:
+                tokens["expires_at"] = datetime.fromtimestamp(tokens["expires_at"] / 1000, UTC)
             members["tokens"] = SealedTokens(**tokens)
         return cls(**members)
 
     def profile(self) -> dict[str, Any]:
         """Return it as JSON members, to be kept with the attempt until the person confirms."""
         members = asdict(self)
-        if self.tokens:
+        if self.tokens and self.tokens.expires_at:
             members["tokens"]["expires_at"] = round(self.tokens.expires_at.timestamp() * 1000)
         return members
 
@@ -279,4 +290,4 @@ def _active(user: Row) -> Row:
 def _columns(identity: Identity) -> dict[str, Any]:
     columns = asdict(identity)
     tokens = columns.pop("tokens") or {}
-    return columns | {name: tokens.get(name) for name in ("access_token", "refresh_token", "expires_at")}
+    return columns | {name: tokens.get(name) for name in SealedTokens.__slots__}

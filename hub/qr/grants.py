@@ -1,5 +1,7 @@
-"""The scan grant of a web page: a signed cookie that only the phone which scanned first carries."""
+"""The scan grant that only the phone which scanned first has: a page's signed cookie, a program's bearer."""
 
+import base64
+import binascii
 from typing import NamedTuple
 
 from starlette.requests import HTTPConnection
@@ -10,7 +12,9 @@ from hub.qr.attempt import Attempt
 from hub.web.cookies import Cookies
 
 COOKIE = "hub_grant"
+PREFIX = "hubg_"
 LIFE = 300  # seconds; the attempt's own deadline is shorter
+_TOKEN = "hub_grant_bearer"
 
 
 class Grant(NamedTuple):
@@ -24,7 +28,7 @@ class Grant(NamedTuple):
 
 
 class Grants:
-    """Gives and checks the scan grants of web pages."""
+    """Gives and checks the scan grants."""
 
     def __init__(self, cookies: Cookies) -> None:
         self._cookies = cookies
@@ -35,8 +39,23 @@ class Grants:
 
     def read(self, connection: HTTPConnection) -> Grant | None:
         """Return the grant this browser carries."""
-        key, colon, subject = (self._cookies.read(connection, COOKIE, LIFE) or "").partition(":")
-        return Grant(key, subject) if colon else None
+        return _grant(self._cookies.read(connection, COOKIE, LIFE) or "")
+
+    def token(self, key: str, subject: str) -> str:
+        """Return the bearer by which a program answers for the attempt stored as *key*: `hubg_…`."""
+        text = base64.urlsafe_b64encode(str(Grant(key, subject)).encode()).decode().rstrip("=")
+        return PREFIX + self._cookies.sign(_TOKEN, text)
+
+    def demand_token(self, token: str, key: str) -> Grant:
+        """Return the grant of a bearer for the attempt stored as *key*. Raises GrantRequired."""
+        text = self._cookies.unsign(_TOKEN, token.removeprefix(PREFIX), LIFE) or ""
+        try:
+            grant = _grant(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
+        except (binascii.Error, UnicodeDecodeError):
+            grant = None
+        if grant is None or grant.key != key:
+            raise GrantRequired("no scan grant for this attempt")
+        return grant
 
     def csrf_token(self, grant: Grant) -> str:
         """Return the token that the confirm page sends back as X-CSRF-Token."""
@@ -51,3 +70,8 @@ class Grants:
         if not self._cookies.csrf_matches(str(grant), token):
             raise CsrfFailed("missing or wrong X-CSRF-Token")
         return grant
+
+
+def _grant(text: str) -> Grant | None:
+    key, colon, subject = text.partition(":")
+    return Grant(key, subject) if colon else None

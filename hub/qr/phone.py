@@ -1,10 +1,11 @@
 """What the phone does: claim an attempt by scanning, then answer it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import structlog
@@ -30,6 +31,8 @@ from hub.store.database import Connection, Row
 from hub.tokens.service import Device
 
 log = structlog.stdlib.get_logger("hub.qr")
+
+Within = Callable[[Connection, int, datetime], Awaitable[None]]
 
 BURNS = Limit("burn", 2, 600)
 
@@ -136,10 +139,14 @@ class Phone:
             raise AlreadyClaimed("a second person scanned")
         return claimed
 
-    async def answer(self, session_id: str, subject: str, answer: Answer, device: Device) -> Attempt:
+    async def answer(
+        self, session_id: str, subject: str, answer: Answer, device: Device, *, within: Within | None = None
+    ) -> Attempt:
         """Confirm, decline or report the attempt that *subject* has claimed.
 
-        Raises GrantRequired for anyone else, AccountBlocked, AlreadyBound, or what the attempt's state says.
+        *within* is run in the transaction of a confirmation that signs in, with the account's id; what it
+        raises undoes the confirmation. Raises GrantRequired for anyone else, AccountBlocked, AlreadyBound, or
+        what the attempt's state says.
         """
         attempt = await self._attempts.by_session(session_id)
         if attempt.scanned_by != subject:
@@ -149,7 +156,7 @@ class Phone:
             await self.record(answered, "failed", "declined", device)
             return answered
         try:
-            return await self._attempts.move(attempt, lambda _: Event.CONFIRM, self._confirm)
+            return await self._attempts.move(attempt, lambda _: Event.CONFIRM, partial(self._confirm, within))
         except (AccountBlocked, AlreadyBound) as error:
             blocked = isinstance(error, AccountBlocked)
             event = Event.ACCOUNT_BLOCKED if blocked else Event.ALREADY_BOUND
@@ -161,7 +168,9 @@ class Phone:
         """Cancel by the browser that waits. Raises what the attempt's state says."""
         return await self._attempts.move(await self._attempts.by_session(session_id), lambda _: Event.CANCEL)
 
-    async def _confirm(self, attempt: Attempt, move: Move, now: datetime) -> Attempt | None:
+    async def _confirm(
+        self, within: Within | None, attempt: Attempt, move: Move, now: datetime
+    ) -> Attempt | None:
         store = self._attempts.store
         confirmed = self._attempts.moved(attempt, move, now)
         values = {
@@ -180,7 +189,10 @@ class Phone:
         async def work(tx: Connection) -> Attempt | None:
             if not await tx.changed("qr.confirm", **values):
                 return None
-            return await identify(tx, confirmed, now)
+            identified = await identify(tx, confirmed, now)
+            if within and identified.user_id is not None:
+                await within(tx, identified.user_id, now)
+            return identified
 
         return await store.write(work)
 

@@ -1,7 +1,7 @@
 """The HTTP edge of the QR sign-in: browsers that wait, and the customer's app that confirms."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
@@ -18,6 +18,7 @@ from hub.qr.attempt import Attempt, Snapshot, image_url
 from hub.qr.attempts import Attempts, Initiator, NewAttempt
 from hub.qr.binding import Binding
 from hub.qr.follow import Follower
+from hub.qr.grants import PREFIX as GRANT
 from hub.qr.grants import Grants
 from hub.qr.identifiers import hashed
 from hub.qr.open_platform.service import OpenPlatform
@@ -33,6 +34,7 @@ from hub.web.language import language
 from hub.web.origins import Origins
 from hub.web.parsing import Body, Printable, bearer, body, client_address, query
 from hub.web.streams import event_stream, last_event_id
+from hub.wechat.replies import Image
 
 SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")]
 QrCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$")]
@@ -80,8 +82,15 @@ class Redeem(Body):
     token_delivery: Literal["body", "cookie"] = "body"
 
 
+Picture = Callable[[Attempt], Awaitable[Image]]
+Edge = Callable[[Request], Awaitable[Response]]
+
+
 class QrRoutes:
-    """The endpoints under `/api/auth/wechat`. *doors* are the configured ones, the first is the default."""
+    """The endpoints under `/api/auth/wechat`. *doors* are the configured ones, the first is the default.
+
+    Where there is a mini program, *picture* gets its codes and *confirm_in_mini* takes its confirmations.
+    """
 
     def __init__(
         self,
@@ -102,6 +111,8 @@ class QrRoutes:
         info: RequestInfo,
         doors: tuple[str, ...],
         redirect_uris: frozenset[str],
+        picture: Picture | None = None,
+        confirm_in_mini: Edge | None = None,
     ) -> None:
         self._attempts = attempts
         self._phone = phone
@@ -119,6 +130,8 @@ class QrRoutes:
         self._info = info
         self._doors = doors
         self._redirect_uris = redirect_uris
+        self._picture = picture
+        self._confirm_in_mini = confirm_in_mini
         self._polls: set[asyncio.Timeout] = set()
         self._released = False
 
@@ -171,14 +184,21 @@ class QrRoutes:
         return response
 
     async def svg(self, request: Request) -> Response:
-        """Draw the code as SVG."""
-        drawn = image.svg(await self._scannable(request))
+        """Draw the code as SVG; WeChat draws that of its mini program, as it likes."""
+        attempt = await self._drawable(request)
+        if attempt.door == "mini_program":
+            return await self.png(request)
+        drawn = image.svg(self._content(attempt, request.path_params["qr_code"]))
         return Response(drawn, media_type="image/svg+xml", headers={"cache-control": "no-store"})
 
     async def png(self, request: Request) -> Response:
-        """Draw the code as PNG."""
-        drawn = image.png(await self._scannable(request))
-        return Response(drawn, media_type="image/png", headers={"cache-control": "no-store"})
+        """Draw the code as PNG; WeChat draws that of its mini program, as it likes."""
+        attempt = await self._drawable(request)
+        if attempt.door == "mini_program" and self._picture:
+            drawn = await self._picture(attempt)
+        else:
+            drawn = Image(image.png(self._content(attempt, request.path_params["qr_code"])), "image/png")
+        return Response(drawn.content, media_type=drawn.media_type, headers={"cache-control": "no-store"})
 
     async def status(self, request: Request) -> Response:
         """Answer the snapshot; with `seq` and `wait` only once there is a newer one, else 304."""
@@ -232,6 +252,8 @@ class QrRoutes:
     async def confirm(self, request: Request) -> Response:
         """Confirm, decline or report, by the phone that scanned."""
         token = bearer(request)
+        if token and token.startswith(GRANT) and self._confirm_in_mini:
+            return await self._confirm_in_mini(request)
         claims = await self._sessions.verify(token) if token else None
         if claims is None:
             self._origins.check(request, demanded=True)
@@ -240,7 +262,9 @@ class QrRoutes:
             subject = f"hub:{claims.sub}"
         else:
             subject = self._grants.demand(request, hashed(asked.session_id)).subject
-        attempt = await self._phone.answer(asked.session_id, subject, Answer(asked.action), _device(request))
+        attempt = await self._phone.answer(
+            asked.session_id, subject, Answer(asked.action), device_of(request)
+        )
         return success({"status": attempt.status})
 
     async def token(self, request: Request) -> Response:
@@ -248,7 +272,7 @@ class QrRoutes:
         self._origins.check(request)
         headers = await self._guard.spend(VERIFY, client_address(request))
         asked = await body(request, Redeem)
-        device = _device(request, asked.device_name, asked.device_type, asked.device_id)
+        device = device_of(request, asked.device_name, asked.device_type, asked.device_id)
         signed_in = await self._redemption.by_session(
             asked.session_id,
             device,
@@ -284,14 +308,15 @@ class QrRoutes:
             raise InvalidRequest([FieldError("code_challenge", "a public client's redirect needs PKCE")])
         return door
 
-    async def _scannable(self, request: Request) -> str:
-        qr_code: str = request.path_params["qr_code"]
-        attempt = await self._attempts.by_qr_code(qr_code)
+    async def _drawable(self, request: Request) -> Attempt:
+        attempt = await self._attempts.by_qr_code(request.path_params["qr_code"])
         if attempt.door in PROVIDER_DOORS:
             raise NotFound("WeChat shows its own code at this door")
-        return self._content(attempt, qr_code)
+        return attempt
 
     def _content(self, attempt: Attempt, qr_code: str) -> str:
+        if attempt.door == "mini_program":
+            return qr_code
         return attempt.qr_content or f"{self._base_url}/s/{qr_code}"
 
     def _authorization(self, attempt: Attempt, secret: str | None) -> dict[str, str]:
@@ -360,8 +385,9 @@ def _etag(request: Request) -> int | None:
     return int(tag) if tag.isdecimal() and len(tag) < 10 else None
 
 
-def _device(
+def device_of(
     request: Request, name: str | None = None, kind: str | None = None, device_id: str | None = None
 ) -> Device:
+    """Return the device that sends *request*, with what it tells of itself."""
     agent = request.headers.get("user-agent", "")[:512]
     return Device(name, kind, device_id, client_address(request), agent, None)

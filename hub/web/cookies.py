@@ -36,12 +36,7 @@ class Cookies:
     def read(self, connection: HTTPConnection, cookie: str, max_age: int) -> str | None:
         """Return the value of a cookie that we signed at most *max_age* seconds ago, else None."""
         signed = connection.cookies.get(self.name(cookie))
-        if not signed:
-            return None
-        try:
-            return self._signer(cookie).unsign(signed, max_age=max_age).decode()
-        except (BadData, UnicodeDecodeError):
-            return None
+        return self.unsign(cookie, signed, max_age) if signed else None
 
     def write(
         self,
@@ -55,13 +50,24 @@ class Cookies:
         """Set a signed, HttpOnly cookie for the whole site."""
         response.set_cookie(
             self.name(cookie),
-            self._signer(cookie).sign(value).decode(),
+            self.sign(cookie, value),
             max_age=max_age,
             path="/",
             secure=self._secure,
             httponly=True,
             samesite=same_site,
         )
+
+    def sign(self, name: str, value: str) -> str:
+        """Return *value* with the time and a signature that is good for *name* alone."""
+        return self._signer(name).sign(value).decode()
+
+    def unsign(self, name: str, signed: str, max_age: int) -> str | None:
+        """Return what `sign` was given for *name* at most *max_age* seconds ago, else None."""
+        try:
+            return self._signer(name).unsign(signed, max_age=max_age).decode()
+        except (BadData, UnicodeError):
+            return None
 
     def clear(self, response: Response, cookie: str) -> None:
         """Delete the cookie."""

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -101,10 +102,15 @@ class MiniSession:
 
 @dataclass(frozen=True, slots=True)
 class MiniPhone:
-    """A number that its person gave to a mini program, in E.164, and its calling code, such as `+86`."""
+    """A number that its person gave to a mini program, in E.164, and its calling code, such as `+86`.
+
+    *appid* and *given_at* are its watermark: to which app, and when; None where WeChat tells neither.
+    """
 
     phone_e164: str = field(repr=False)
     country_code: str
+    appid: str | None = None
+    given_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +236,12 @@ def mini_phone(reply: Mapping[str, object]) -> MiniPhone:
         raise ValueError("no phone number")
     if len(code + number) > 15:
         raise ValueError("longer than any phone number")
-    return MiniPhone(f"+{code}{number}", f"+{code}")
+    mark = info.get("watermark")
+    if not isinstance(mark, dict):
+        return MiniPhone(f"+{code}{number}", f"+{code}")
+    return MiniPhone(
+        f"+{code}{number}", f"+{code}", _identifier(mark, "appid"), _moment(mark.get("timestamp"))
+    )
 
 
 def image(body: bytes) -> Image | None:
@@ -248,6 +259,13 @@ def _whole(value: object) -> int:
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}", value):
         return int(value)
     raise ValueError("not a whole number")
+
+
+def _moment(value: object) -> datetime:
+    try:
+        return datetime.fromtimestamp(_whole(value), UTC)
+    except (OverflowError, OSError):
+        raise ValueError("no time") from None
 
 
 def _matching(pattern: re.Pattern[str], value: object) -> str:

@@ -8,11 +8,11 @@ WHERE w.appid = :appid AND w.openid = :openid;
 
 -- name: add_wechat
 INSERT INTO wechat_users (
-    appid, openid, unionid, nickname, avatar_url, gender, country, province, city, language, access_token,
-    refresh_token, expires_at, last_login_at, created_at, updated_at
+    appid, openid, unionid, nickname, avatar_url, gender, country, province, city, language, session_key,
+    access_token, refresh_token, expires_at, last_login_at, created_at, updated_at
 ) VALUES (
     :appid, :openid, :unionid, :nickname, :avatar_url, :gender, :country, :province, :city, :language,
-    :access_token, :refresh_token, :expires_at, :created_at, :created_at, :created_at
+    :session_key, :access_token, :refresh_token, :expires_at, :created_at, :created_at, :created_at
 );
 
 -- name: refresh_wechat
@@ -21,7 +21,8 @@ UPDATE wechat_users
 SET unionid = COALESCE(:unionid, unionid), nickname = COALESCE(:nickname, nickname),
     avatar_url = COALESCE(:avatar_url, avatar_url), gender = COALESCE(:gender, gender),
     country = COALESCE(:country, country), province = COALESCE(:province, province), city = COALESCE(:city, city),
-    language = COALESCE(:language, language), access_token = COALESCE(:access_token, access_token),
+    language = COALESCE(:language, language), session_key = COALESCE(:session_key, session_key),
+    access_token = COALESCE(:access_token, access_token),
     refresh_token = COALESCE(:refresh_token, refresh_token), expires_at = COALESCE(:expires_at, expires_at),
     profile_read_at = CASE WHEN :nickname IS NULL THEN profile_read_at ELSE :updated_at END,
     last_login_at = :updated_at, updated_at = :updated_at
