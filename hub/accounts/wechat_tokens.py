@@ -15,7 +15,7 @@ from hub.store.encryption import DataKeys, Place, Unsealable
 log = structlog.stdlib.get_logger("hub.accounts")
 
 _EARLY: Final = timedelta(minutes=5)
-_LEASE: Final = timedelta(seconds=20)  # longer than a call may take, and the storing around it
+_LEASE: Final = timedelta(seconds=23)  # longer than a call, and the store before it, may take
 _STALE: Final = timedelta(days=7)
 
 

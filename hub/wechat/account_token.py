@@ -15,6 +15,7 @@ from hub.store.database import Row, Store, UniqueViolation
 from hub.store.encryption import DataKeys, Place, Unsealable
 from hub.wechat import replies
 from hub.wechat.errors import BackOff, Misconfigured, TokenRefused, Unreachable, WeChatError, refusal
+from hub.wechat.replies import AppToken
 from hub.wechat.transport import App, Transport
 
 log = structlog.stdlib.get_logger("hub.wechat")
@@ -24,8 +25,7 @@ T = TypeVar("T")
 # Within a token's last 300 seconds WeChat gives out the next one, and the old one stays good; a little later
 # than that, so that the clocks' difference does not bring the old one again.
 _RENEW_BEFORE: Final = 280.0
-_LEASE_MARGIN: Final = 12.0  # seconds that storing around the call may take
-_LATEST_SEND: Final = 5.0  # after so many seconds of a lease nothing is sent any more
+_LEASE_MARGIN: Final = 15.0  # seconds: longer than the store may take to say that the lease is ours
 _PAUSE: Final = 3.0
 _PAUSE_MISCONFIGURED: Final = 30.0
 _PAUSE_REFUSED: Final = 30.0
@@ -143,11 +143,10 @@ class AccountTokens:
             if held and now < held.renew_at:
                 return held
             if row["leased_until"] is None or row["leased_until"] <= now:
-                leased_at = time.monotonic()
                 if await self._lease(app, row, now):
                     if held:
                         self._held[app.appid] = held  # for those who come meanwhile
-                    return await self._fetch(app, row, held, leased_at)
+                    return await self._fetch(app, row, held)
                 continue
             if held:  # somebody else renews it, or has failed to a moment ago
                 return _Held(held.token, held.expires_at, now + _LOOK_AGAIN)
@@ -158,26 +157,12 @@ class AccountTokens:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.25)
 
-    async def _fetch(self, app: App, row: Row, held: _Held | None, leased_at: float) -> _Held:
+    async def _fetch(self, app: App, row: Row, held: _Held | None) -> _Held:
         """Ask WeChat under the lease, and note what came of it."""
         generation = row["generation"] + 1
         asked_at = self._store.now()
         try:
-            if time.monotonic() - leased_at > _LATEST_SEND:
-                raise Unreachable("stable_token", detail="the lease came too late")
-            given = await self._transport.call(
-                "stable_token",
-                "POST",
-                "/cgi-bin/stable_token",
-                params={},
-                json={
-                    "grant_type": "client_credential",
-                    "appid": app.appid,
-                    "secret": app.secret,
-                    "force_refresh": False,
-                },
-                read=replies.app_token,
-            )
+            given = await request_token(self._transport, app)
         except WeChatError as error:
             await self._note_failure(app, generation, error)
             if held:
@@ -260,6 +245,14 @@ class AccountTokens:
     @property
     def _lease_seconds(self) -> float:
         return self._transport.call_limit + _LEASE_MARGIN
+
+
+async def request_token(transport: Transport, app: App) -> AppToken:
+    """Ask WeChat for the token of *app*; within its life it is the same for everybody. Raises WeChatError."""
+    body = {"grant_type": "client_credential", "appid": app.appid, "secret": app.secret, "force_refresh": False}
+    return await transport.call(
+        "stable_token", "POST", "/cgi-bin/stable_token", params={}, json=body, read=replies.app_token
+    )
 
 
 def _place(app: App) -> Place:

@@ -196,6 +196,40 @@ async def test_a_refused_token_is_given_up(make: Make, platform: Platform) -> No
     assert platform.count() == 2
 
 
+async def test_a_refusal_amid_a_renewal_loses_nothing(
+    make: Make, platform: Platform, store: Store, database_url: str
+) -> None:
+    """A token refused while the next one is on its way makes nobody ask once more."""
+    old = await make().token(APP)
+    await age(store, database_url, expires_at=200, renew_at=-1)
+    platform.next_token()
+    platform.before_token = asyncio.Event()
+    tokens = make()
+    renewing = asyncio.create_task(tokens.token(APP))
+    while platform.count() < 2:
+        await platform.token_asked.acquire()
+    refusing = asyncio.create_task(tokens.refused(APP, old))
+    waiting = asyncio.create_task(make().token(APP))
+    platform.before_token.set()
+    await refusing
+    assert [await renewing, await tokens.token(APP)] == ["token2"] * 2
+    assert await waiting in ("token1", "token2")
+    assert await make().token(APP) == "token2"
+    assert platform.count() == 2
+
+
+async def test_a_token_that_cannot_be_kept_is_good_here(make: Make, platform: Platform, store: Store) -> None:
+    """The database going away within the call costs the others a call of their own, and nobody a token."""
+    platform.before_token = asyncio.Event()
+    tokens = make()
+    asking = asyncio.create_task(tokens.token(APP))
+    await platform.token_asked.acquire()
+    await store.stop()
+    platform.before_token.set()
+    assert [await asking, await tokens.token(APP)] == ["token1"] * 2
+    await store.start()
+
+
 async def test_only_the_token_that_failed_is_given_up(make: Make, platform: Platform) -> None:
     """A late refusal of an older token costs the new one nothing."""
     tokens = make()
