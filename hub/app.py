@@ -6,7 +6,6 @@ Making the application does no I/O; the lifespan opens the database, the broker 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -71,6 +70,7 @@ from hub.qr.states import Lifetimes
 from hub.realtime.broker import Broker
 from hub.realtime.memory import MemoryBroker
 from hub.realtime.redis import RedisBroker
+from hub.sandbox import sandbox_for
 from hub.settings import SANDBOX_PATH, Settings, SettingsError
 from hub.store.database import Store
 from hub.store.encryption import DataKeys
@@ -92,7 +92,6 @@ from hub.web.pages import Pages
 from hub.web.problems import HANDLERS
 from hub.web.sockets import OpenSockets
 from hub.wechat.account_token import AccountTokens
-from hub.wechat.sandbox import OfficialAccount, create_sandbox
 from hub.wechat.sandbox.messages import messages_route
 from hub.wechat.transport import Transport
 
@@ -258,8 +257,8 @@ def create_app(settings: Settings) -> Starlette:
         info=info,
         doors=door_names,
         frame_origin=doors.frame_origin,
-        phone_url=f"{SANDBOX_PATH}/phone" if settings.sandbox else None,
-        wechat_only=not settings.sandbox,
+        phone_url=settings.phone_url,
+        wechat_only=settings.phone_url is None,
     )
     consents: dict[Kind, Consent] = {}
     ways: dict[Kind, Way] = {}
@@ -271,7 +270,9 @@ def create_app(settings: Settings) -> Starlette:
     pushed: list[BaseRoute] = []
     if door := doors.official_account:
         consents[Kind.OFFICIAL_ACCOUNT], ways[Kind.OFFICIAL_ACCOUNT] = door.consent, qr_pages.claimed
-        links = LinkPages(door.consent, grants, guard, cookies, outcomes, wechat_only=not settings.sandbox)
+        links = LinkPages(
+            door.consent, grants, guard, cookies, outcomes, wechat_only=settings.phone_url is None
+        )
         pushed = [*door.push.routes(), *links.routes()]
     callback = CallbackPages(Callback(attempts, states, consents), ways, guard, cookies, outcomes)
     followers = Followers(events, sessions)
@@ -300,17 +301,7 @@ def create_app(settings: Settings) -> Starlette:
     ]
     messages = ConsoleMessages(background.outbox, settings.site_name).listed
     if settings.sandbox:
-        sandbox = create_sandbox(
-            dict([settings.h5_app]),
-            websites=dict([settings.website_app]),
-            mini_programs=dict([settings.mini_app]),
-            official_account=official_account(settings),
-            app_name=settings.site_name,
-            callback_hosts=[urlsplit(settings.callback_uri).netloc],
-            messages=messages,
-            public_url=f"{settings.base_url}{SANDBOX_PATH}",
-            hub_url=settings.loopback_url,
-        )
+        sandbox = sandbox_for(settings, public_url=f"{settings.base_url}{SANDBOX_PATH}", messages=messages)
         routes.append(Mount(SANDBOX_PATH, sandbox))
     elif CONSOLE in (*settings.sms_senders, *settings.email_senders):
         routes.append(messages_route(messages, SANDBOX_PATH))
@@ -366,17 +357,6 @@ def create_app(settings: Settings) -> Starlette:
     app.router.redirect_slashes = False  # it would lead to whatever the Host header says
     app.state.drain = drain
     return app
-
-
-def official_account(settings: Settings) -> OfficialAccount | None:
-    """Return what the sandbox knows of the official account; it pushes to this very hub, sealed if it can."""
-    if settings.official_account is None:
-        return None
-    appid, secret, token, keys = settings.official_account
-    push_url = f"{settings.loopback_url}/api/auth/wechat/push"
-    if not keys:
-        return OfficialAccount(appid, secret, token, push_url=push_url)
-    return OfficialAccount(appid, secret, token, keys[0], "secure", push_url)
 
 
 def key_ring(settings: Settings) -> KeyRing:

@@ -459,6 +459,14 @@ class Settings(BaseSettings):
         return not self.production and not (self.wechat_api_url and self.wechat_open_url)
 
     @cached_property
+    def phone_url(self) -> str | None:
+        """The simulated phone's address, None where the real WeChat is asked and people have real phones."""
+        if self.sandbox:
+            return f"{SANDBOX_PATH}/phone"
+        is_real = self.production or urlsplit(self.wechat_urls[1]).hostname == "open.weixin.qq.com"
+        return None if is_real else f"{self.wechat_urls[1]}/phone"
+
+    @cached_property
     def base_url(self) -> str:
         """Where people reach the hub."""
         if self.public_url:

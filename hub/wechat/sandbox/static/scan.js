@@ -45,7 +45,7 @@ async function read(source, width, height) {
 
 function scanned(text) {
   stopCamera();
-  navigator.vibrate?.(60);
+  if (navigator.userActivation?.hasBeenActive) navigator.vibrate?.(60);
   location.assign(`${finder.dataset.to}?${new URLSearchParams({ scan: text })}`);
 }
 
