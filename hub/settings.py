@@ -91,7 +91,8 @@ class Settings(BaseSettings):
     database_connections: int = Field(20, ge=2, le=200, description="connections a process holds (MySQL)")
     redis_url: SecretStr = Field(
         SecretStr(""),
-        description="`redis://`, `rediss://`, `unix://` or `redis+sentinel://`; empty: REDIS_HOST, or none",
+        description="`redis://`, `rediss://`, `unix://`, `redis+sentinel://host:port,…/service` or "
+        "`redis+cluster://host:port,…`; empty: REDIS_HOST, or none",
     )
     redis_host: str = Field("", description="Redis host, where REDIS_URL is not given")
     redis_port: int = Field(6379, ge=1, le=65535, description="Redis port")

@@ -12,6 +12,7 @@ from hub.store.migrate import migrate
 pytest_plugins = [
     "tests.servers.mariadb",
     "tests.servers.redis",
+    "tests.servers.cluster",
     "tests.servers.hub",
     "tests.servers.worker",
     "tests.servers.chromium",

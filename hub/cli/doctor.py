@@ -18,6 +18,9 @@ def command() -> None:
     settings = load()
     for line in settings.stand_ins:
         click.echo(f"note     {line}")
+    account = settings.official_account
+    if account and settings.wechat_oa_confirm == "auto":
+        click.echo("note     WECHAT_OA_CONFIRM: with auto whoever is made to scan is signed in elsewhere")
 
     async def examine() -> bool:
         http, senders = create_senders(settings, lambda: datetime.now(UTC))
@@ -29,6 +32,7 @@ def command() -> None:
             settings.redis_key_prefix,
             None if settings.sandbox else settings.wechat_urls,
             App(*settings.h5_app),
+            App(account.app_id, account.secret) if account else None,
             senders,
         ):
             click.echo(f"{'ok' if finding.well else 'mend':8} {finding.part}: {finding.text}")

@@ -5,8 +5,9 @@ from prometheus_client import Counter
 
 from hub.limits.memory import MemoryLimiter
 from hub.limits.rules import Limit, Limiter, Verdict, counter, judge
+from hub.realtime.cluster import links
+from hub.realtime.dial import Dial
 from hub.realtime.link import DEFAULT_TIMING, Link, Script, Timing
-from hub.realtime.redis import dialler
 from hub.realtime.wire import LinkDown
 
 log = structlog.stdlib.get_logger("hub.limits")
@@ -47,20 +48,23 @@ class RedisLimiter(Limiter):
     ) -> None:
         self._prefix = f"{prefix}limit:"
         self._fallback = fallback
-        dial = dialler(url, timeout=dial_timeout)
-        self._link = Link("limits", dial, f"{prefix}heartbeat:", timing, scripts=(_HIT,))
         self._away = False
 
+        def make(dial: Dial) -> Link:
+            return Link("limits", dial, f"{prefix}heartbeat:", timing, scripts=(_HIT,))
+
+        self._links = links(url, make, timeout=dial_timeout)
+
     async def start(self) -> None:
-        await self._link.start()
+        await self._links.start()
 
     async def stop(self) -> None:
-        await self._link.stop()
+        await self._links.stop()
 
     async def hit(self, limit: Limit, key: str, *, cost: int = 1) -> Verdict:
         name = self._prefix + counter(limit, key)
         try:
-            used, left = await self._link.run(_HIT, name, cost, limit.quota, limit.window * 1000)
+            used, left = await self._links.run(_HIT, name, cost, limit.quota, limit.window * 1000)
         except LinkDown as error:
             FALLBACKS.inc()
             if not self._away:

@@ -9,6 +9,7 @@ from hub.errors import StoreUnavailable
 from hub.realtime.redis import RedisBroker
 from hub.store.database import Store
 from hub.store.migrate import MigrationFailed, pending
+from hub.wechat.account_token import request_token
 from hub.wechat.client import App, WeChatClient
 from hub.wechat.errors import CodeRefused, WeChatError
 from hub.wechat.transport import Transport
@@ -72,6 +73,21 @@ async def wechat(api_url: str, open_url: str, app: App) -> Finding:
     return Finding("wechat", False, f"WECHAT_API_URL: {api_url} takes any code, so it is not WeChat")
 
 
+async def official_account(api_url: str, app: App) -> Finding:
+    """Ask WeChat for the account's access token, as any process of the hub may."""
+    transport = Transport(api_url)
+    await transport.start()
+    try:
+        await request_token(transport, app)
+    except WeChatError as error:
+        return Finding(
+            "official account", False, f"WECHAT_OA_APP_ID, WECHAT_OA_APP_SECRET, allowed addresses: {error}"
+        )
+    finally:
+        await transport.stop()
+    return Finding("official account", True, f"{api_url} gives {app.appid} its access token")
+
+
 async def sender(kind: Kind, one: Sender) -> Finding:
     """Have a provider look at our keys; nobody gets a message."""
     try:
@@ -87,6 +103,7 @@ async def examine(
     prefix: str,
     wechat_urls: tuple[str, str] | None,
     app: App,
+    account: App | None,
     senders: Mapping[Kind, Sequence[Sender]],
 ) -> AsyncIterator[Finding]:
     """Yield the findings; without *wechat_urls* the sandbox stands in, which lives in the hub itself."""
@@ -96,6 +113,8 @@ async def examine(
         yield Finding("wechat", True, "the sandbox stands in")
     else:
         yield await wechat(*wechat_urls, app)
+        if account:
+            yield await official_account(wechat_urls[0], account)
     for kind, group in senders.items():
         for one in group:
             yield await sender(kind, one)

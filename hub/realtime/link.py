@@ -7,24 +7,18 @@ learns what was lost meanwhile, gives up after some seconds, and never notices a
 import asyncio
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha1
 from typing import Any, NamedTuple, Self
 
 import hiredis
 import structlog
 
-from hub.realtime.wire import LinkDown, Pushed, Wire
+from hub.realtime.dial import Dial
+from hub.realtime.wire import LinkDown, Moved, Pushed, Wire
 
 log = structlog.stdlib.get_logger("hub.realtime")
 _random = random.SystemRandom()
-
-
-class Dialled(NamedTuple):
-    """A connection past its handshake, speaking RESP3, and how to let go of it."""
-
-    transport: asyncio.Transport
-    hang_up: Callable[[], Awaitable[None]]
 
 
 class Script(NamedTuple):
@@ -71,7 +65,7 @@ class Link:
     def __init__(
         self,
         name: str,
-        dial: Callable[[], Awaitable[Dialled]],
+        dial: Dial,
         parking: str,
         timing: Timing,
         *,
@@ -132,9 +126,17 @@ class Link:
         except hiredis.ReplyError as error:
             raise self._refused(wire, error) from error
 
-    def publish(self, channel: str, body: bytes) -> None:
-        """Publish *body* and wait for nothing. Raises LinkDown when it cannot arrive."""
-        self._usable().post("PUBLISH", channel, body)
+    async def ask(self, *command: str | bytes | int) -> Any:
+        """Return the answer to *command*. Raises LinkDown, for an error too."""
+        wire = self._usable()
+        try:
+            return await wire.call(*command)
+        except hiredis.ReplyError as error:
+            raise self._refused(wire, error) from error
+
+    def post(self, *command: str | bytes | int) -> None:
+        """Send *command* and wait for nothing. Raises LinkDown when it cannot arrive."""
+        self._usable().post(*command)
 
     def _usable(self) -> Wire:
         if self.wire is None:
@@ -144,7 +146,7 @@ class Link:
     def _refused(self, wire: Wire, error: hiredis.ReplyError) -> LinkDown:
         if str(error).startswith("READONLY"):
             wire.abort()  # a failover has made this one a replica: dialling again finds the new primary
-        return LinkDown(str(error))
+        return Moved(str(error)) if str(error).startswith("MOVED ") else LinkDown(str(error))
 
     async def _run(self) -> None:
         clock = asyncio.get_running_loop().time

@@ -8,25 +8,18 @@ A channel and the key of its snapshot have one name. The snapshot is `seq writte
 decimal numbers, one space after each, *written* in ms by Redis' clock.
 """
 
-import asyncio
-import re
 import secrets
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from functools import partial
-from typing import Any, cast
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterable
+from weakref import WeakKeyDictionary
 
 import structlog
 from prometheus_client import Counter, Gauge
-from redis.asyncio import ConnectionPool, Sentinel
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from hub.realtime.broker import PUBLISHED, Broker
-from hub.realtime.link import DEFAULT_TIMING, Dialled, Link, Script, Timing
+from hub.realtime.cluster import is_cluster, links
+from hub.realtime.dial import Dial
+from hub.realtime.link import DEFAULT_TIMING, Link, Script, Timing
+from hub.realtime.subscriptions import Subscriptions
 from hub.realtime.topics import Topics
 from hub.realtime.watch import Message, Watcher, Watches
 from hub.realtime.wire import LinkDown
@@ -37,14 +30,10 @@ CONNECTED = Gauge("hub_broker_connected", "1 while the link to Redis is up.", mu
 FAILURES = Counter("hub_broker_publish_failures_total", "Publications that Redis did not take in time.")
 RECONNECTS = Counter("hub_broker_reconnects_total", "Links to Redis rebuilt after an outage.")
 
-_SENTINELS = re.compile(
-    r"redis\+sentinel://(?P<user>[^@/]*@)?(?P<sentinels>[^@/]+)/(?P<service>[^/?]+)(?P<db>/\d+)?"
-)
 _TOPIC = "topic:"
 _SENDER = 16
-_BATCH = 1000
 
-_PUBLISH = Script.of("""
+_PUBLISH = """
 local seq = tonumber(ARGV[1])
 local last = tonumber(string.match(redis.call('GETRANGE', KEYS[1], 0, 20), '^(%d+) ')) or -1
 if seq < last then return 0 end
@@ -53,72 +42,11 @@ local written = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
 redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. written .. ' ' .. ARGV[2], 'PX', ARGV[3])
 if seq > last then redis.call('PUBLISH', KEYS[1], ARGV[1] .. ' ' .. ARGV[2]) end
 return 1
-""")
+"""
 _SNAPSHOT = Script.of("""
 local now = redis.call('TIME')
 return {redis.call('GET', KEYS[1]), now[1] * 1000 + math.floor(now[2] / 1000)}
 """)
-
-
-def dialler(url: str, *, timeout: float) -> Callable[[], Awaitable[Dialled]]:
-    """Return what opens a connection to *url*, with *timeout* seconds for each step.
-
-    The URL is one of redis-py's (`redis://`, `rediss://`, `unix://`) or names sentinels and what they watch:
-    `redis+sentinel://[user:password@]host:port[,host:port…]/service[/db]`; ValueError for another. redis-py
-    does TLS, authentication and the choice of the database, then its transport changes hands. What is
-    returned raises LinkDown.
-    """
-    found = _SENTINELS.fullmatch(url)
-    # Any, here and below: redis-py is typed only in part.
-    pool: Any = ConnectionPool.from_url(
-        f"redis://{found['user'] or ''}sentinels{found['db'] or ''}" if found else url,
-        protocol=3,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        client_name="login-hub",
-        driver_info=None,
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )
-
-    async def dial() -> Dialled:
-        options = dict(pool.connection_kwargs)
-        if found is not None:
-            options["host"], options["port"] = await _primary(found, timeout)
-        connection = pool.connection_class(**options)
-        hang_up = partial(connection.disconnect, nowait=True)
-        try:
-            await connection.connect()
-            # redis-py shows its transport to nobody, but asyncio allows any transport to change protocols.
-            transport = connection._writer.transport
-            if transport.is_closing():
-                raise LinkDown("lost after the handshake")
-        except BaseException as error:
-            await hang_up()  # redis-py forgets to when it is cancelled
-            if isinstance(error, (OSError, RedisError)):
-                raise LinkDown(str(error)) from error
-            raise
-        return Dialled(transport, hang_up)
-
-    return dial
-
-
-async def _primary(found: re.Match[str], timeout: float) -> tuple[str, int]:
-    """Ask the sentinels for the address of the primary. Raises LinkDown."""
-    addresses = [urlsplit(f"//{address}") for address in found["sentinels"].split(",")]
-    sentinels = cast("Any", Sentinel)(
-        [(address.hostname, address.port or 26379) for address in addresses],
-        sentinel_kwargs={
-            "socket_timeout": timeout,
-            "socket_connect_timeout": timeout,
-            "retry": Retry(NoBackoff(), 0),
-        },
-    )
-    try:
-        async with sentinels:
-            host, port = await sentinels.discover_master(found["service"])
-    except (OSError, RedisError) as error:
-        raise LinkDown(str(error)) from error
-    return host, port
 
 
 class RedisBroker(Broker):
@@ -133,36 +61,27 @@ class RedisBroker(Broker):
         dial_timeout: float = 2.0,
     ) -> None:
         self._prefix = prefix
-        self._cut = len(prefix.encode())
+        self._timing = timing
         self._sender = secrets.token_hex(_SENDER // 2).encode()
         self._watches = Watches()
         self._topics = Topics()
         self._reconnected: list[Callable[[], None]] = []
-        # The channels SUBSCRIBE was sent for on the present connection, and whether it was confirmed.
-        self._subscribed: dict[str, bool] = {}
-        self._changed: dict[str, None] = {}
-        self._link = Link(
-            "broker",
-            dialler(url, timeout=dial_timeout),
-            f"{prefix}heartbeat:",
-            timing,
-            scripts=(_PUBLISH, _SNAPSHOT),
-            opened=self._open,
-            ready=self._ready,
-            lost=self._lost,
-            pushed=self._push,
-        )
+        self._carried: WeakKeyDictionary[Link, Subscriptions] = WeakKeyDictionary()
         self._failing = False
+        self._sharded = is_cluster(url)
+        self._verb = "SPUBLISH" if self._sharded else "PUBLISH"
+        self._publish = Script.of(_PUBLISH.replace("'PUBLISH'", f"'{self._verb}'"))
+        self._links = links(url, self._make, timeout=dial_timeout, changed=self._review)
 
     @property
     def healthy(self) -> bool:
-        return self._link.up
+        return self._links.healthy
 
     async def start(self) -> None:
-        await self._link.start()
+        await self._links.start()
 
     async def stop(self) -> None:
-        await self._link.stop()
+        await self._links.stop()
         CONNECTED.set(0)
 
     async def publish(self, channel: str, message: Message, *, ttl: float) -> None:
@@ -170,7 +89,7 @@ class RedisBroker(Broker):
         PUBLISHED.inc()
         key, expiry = self._prefix + channel, max(1, int(ttl * 1000))
         try:
-            await self._link.run(_PUBLISH, key, message.seq, message.body, expiry, late=True)
+            await self._links.run(self._publish, key, message.seq, message.body, expiry, late=True)
         except LinkDown as error:
             self._failed(error)
         else:
@@ -178,7 +97,7 @@ class RedisBroker(Broker):
 
     async def snapshot(self, channel: str) -> tuple[Message, float] | None:
         try:
-            value, now = await self._link.run(_SNAPSHOT, self._prefix + channel)
+            value, now = await self._links.run(_SNAPSHOT, self._prefix + channel)
             seq, written, body = (value or b"").split(b" ", 2)
             return Message(int(seq), body), max(0.0, (now - int(written)) / 1000)
         except (LinkDown, ValueError):  # no answer, no snapshot, or one that is not ours
@@ -186,14 +105,17 @@ class RedisBroker(Broker):
 
     def attach(self, watcher: Watcher) -> None:
         first = self._watches.add(watcher)
-        if self._subscribed.get(watcher.channel):
+        carried = self._carries(watcher.channel)
+        if carried is None:
+            return  # it is joined once a node has its slot
+        if carried.confirmed(watcher.channel):
             watcher.read_again()
         elif first:
-            self._change(watcher.channel)
+            carried.change(watcher.channel)
 
     def detach(self, watcher: Watcher) -> None:
-        if self._watches.remove(watcher):
-            self._change(watcher.channel)
+        if self._watches.remove(watcher) and (carried := self._carries(watcher.channel)):
+            carried.change(watcher.channel)
 
     def watched(self) -> list[str]:
         return list(self._watches)
@@ -202,14 +124,16 @@ class RedisBroker(Broker):
         channel = _TOPIC + topic
         self._topics.tell(channel, body)
         try:
-            self._link.publish(self._prefix + channel, self._sender + body)
+            name = self._prefix + channel
+            self._links.at(name).post(self._verb, name, self._sender + body)
         except LinkDown as error:
             self._failed(error)
 
     def on_broadcast(self, topic: str, listener: Callable[[bytes], None]) -> None:
         channel = _TOPIC + topic
         self._topics.add(channel, listener)
-        self._change(channel)
+        if carried := self._carries(channel):
+            carried.change(channel)
 
     def on_reconnect(self, listener: Callable[[], None]) -> None:
         self._reconnected.append(listener)
@@ -220,65 +144,27 @@ class RedisBroker(Broker):
             self._failing = True
             log.warning("publish_failed", reason=str(error))
 
-    def _open(self) -> None:
-        self._changed.clear()
-        self._subscribed = dict.fromkeys((*self._topics, *self._watches), False)
-        self._tell_redis(list(self._subscribed), [])
+    def wanted(self, link: Link) -> Iterable[str]:
+        """Return what is to be subscribed to on this link."""
+        return [name for name in (*self._topics, *self._watches) if self._serves(link, name)]
 
-    def _ready(self, again: bool) -> None:
-        CONNECTED.set(1)
-        if again:
-            RECONNECTS.inc()
-            for listener in self._reconnected:
-                try:
-                    listener()
-                except Exception:
-                    log.exception("reconnect_listener_failed")
+    def wants(self, name: str, link: Link) -> bool:
+        """Tell whether *name* is one of them."""
+        return (name in self._watches or name in self._topics) and self._serves(link, name)
 
-    def _lost(self) -> None:
-        CONNECTED.set(0)
-        self._subscribed = {}
+    def confirmed(self, name: str) -> None:
+        """Let the watchers of *name* read again: from now on its messages arrive."""
+        self._watches.read_again(name)
+        carried = self._carries(name) if self._sharded and name in self._topics else None
+        if carried is not None and carried.link.up:  # a new connection says so itself, when all is confirmed
+            self._come_back()
 
-    def _change(self, channel: str) -> None:
-        """Note that *channel* may have to be joined or left; all changes of a loop cycle go out at once."""
-        if self._link.wire is None:
-            return
-        if not self._changed:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._changed[channel] = None
+    def misplaced(self) -> None:
+        """Ask the cluster which node serves what."""
+        self._links.look_again()
 
-    def _flush(self) -> None:
-        changed, self._changed = self._changed, {}
-        wanted = {name for name in changed if name in self._watches or name in self._topics}
-        join = [name for name in changed if name in wanted and name not in self._subscribed]
-        leave = [name for name in changed if name not in wanted and name in self._subscribed]
-        for name in join:
-            self._subscribed[name] = False
-        for name in leave:
-            del self._subscribed[name]
-        self._tell_redis(join, leave)
-
-    def _tell_redis(self, join: list[str], leave: list[str]) -> None:
-        wire = self._link.wire
-        if wire is None:
-            return
-        with suppress(LinkDown):  # then all is subscribed to anew by the next connection
-            for start in range(0, len(join), _BATCH):
-                wire.subscribe(*(self._prefix + name for name in join[start : start + _BATCH]))
-            for start in range(0, len(leave), _BATCH):
-                wire.unsubscribe(*(self._prefix + name for name in leave[start : start + _BATCH]))
-
-    def _push(self, item: list[Any]) -> None:
-        kind, name = item[0], item[1][self._cut :].decode()
-        if kind == b"message":
-            self._deliver(name, item[2])
-        elif kind == b"subscribe" and name in self._subscribed:
-            # It may answer an earlier SUBSCRIBE, with an UNSUBSCRIBE and another one on the way: that one's
-            # confirmation follows, and the watchers read again once more.
-            self._subscribed[name] = True
-            self._watches.read_again(name)
-
-    def _deliver(self, name: str, payload: bytes) -> None:
+    def heard(self, name: str, payload: bytes) -> None:
+        """Take a message."""
         if name in self._topics:
             if not payload.startswith(self._sender):
                 self._topics.tell(name, payload[_SENDER:])
@@ -288,3 +174,56 @@ class RedisBroker(Broker):
             self._watches.offer(name, Message(int(seq), body))
         else:
             log.warning("message_unreadable", channel=name)
+
+    def _make(self, dial: Dial) -> Link:
+        carried = Subscriptions(self._prefix, self, sharded=self._sharded)
+
+        def lost() -> None:
+            carried.close()
+            CONNECTED.set(0)
+            self._links.look_again()
+
+        carried.link = Link(
+            "broker",
+            dial,
+            f"{self._prefix}heartbeat:",
+            self._timing,
+            scripts=(self._publish, _SNAPSHOT),
+            opened=carried.open,
+            ready=self._ready,
+            lost=lost,
+            pushed=carried.push,
+        )
+        self._carried[carried.link] = carried
+        return carried.link
+
+    def _carries(self, name: str) -> Subscriptions | None:
+        try:
+            return self._carried[self._links.at(self._prefix + name)]
+        except LinkDown:
+            return None
+
+    def _serves(self, link: Link, name: str) -> bool:
+        try:
+            return self._links.at(self._prefix + name) is link
+        except LinkDown:
+            return False
+
+    def _review(self) -> None:
+        """Move the subscriptions to where the cluster's map has them now."""
+        for link in self._links:
+            self._carried[link].review()
+        CONNECTED.set(self.healthy)
+
+    def _ready(self, again: bool) -> None:
+        CONNECTED.set(self.healthy)
+        if again:
+            RECONNECTS.inc()
+            self._come_back()
+
+    def _come_back(self) -> None:
+        for listener in self._reconnected:
+            try:
+                listener()
+            except Exception:
+                log.exception("reconnect_listener_failed")

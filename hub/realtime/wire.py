@@ -6,7 +6,7 @@ comes alone, as this protocol does with the same parser: on streams, locks, time
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 import hiredis
@@ -20,6 +20,23 @@ _BACKLOG = 1024 * 1024
 
 class LinkDown(Exception):
     """Redis cannot be asked: there is no connection, or it is silent."""
+
+
+class Moved(LinkDown):
+    """In a cluster, another node serves this name."""
+
+
+class Fence:
+    """Stands after commands that are answered by pushes, or else by errors, which would be taken for others'.
+
+    Redis answers in order: the errors before the fence's own token are theirs.
+    """
+
+    __slots__ = ("refused", "token")
+
+    def __init__(self, token: bytes, refused: Callable[[str], None]) -> None:
+        self.token = token
+        self.refused = refused
 
 
 class Wire(asyncio.Protocol):
@@ -39,7 +56,8 @@ class Wire(asyncio.Protocol):
         self._pushed = pushed
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         # When each command was sent, and who waits for its answer: nobody, if None.
-        self._asked: deque[tuple[float, asyncio.Future[Any] | None]] = deque()
+        self._asked: deque[tuple[float, asyncio.Future[Any] | Fence | None]] = deque()
+        self._fences = 0
         self._timer: asyncio.TimerHandle | None = None
         transport.set_protocol(self)
 
@@ -73,6 +91,14 @@ class Wire(asyncio.Protocol):
         """End the subscription to *channels*. Raises LinkDown."""
         self._write(("UNSUBSCRIBE", *channels))
 
+    def fenced(self, commands: Iterable[Command], refused: Callable[[str], None]) -> None:
+        """Send *commands* that are answered by pushes; *refused* gets each error instead. Raises LinkDown."""
+        for command in commands:
+            self._write(command)
+        self._fences += 1
+        token = b"fence %d" % self._fences
+        self._send(("ECHO", token), Fence(token, refused))
+
     def abort(self) -> None:
         """Drop the connection, and what was not sent yet, without a word; `lost` follows."""
         self._transport.abort()
@@ -102,7 +128,7 @@ class Wire(asyncio.Protocol):
             raise LinkDown("the connection was lost")
         self._transport.write(hiredis.pack_command(cast("Any", command)))  # its stub says: a tuple of one
 
-    def _send(self, command: Command, answer: asyncio.Future[Any] | None) -> None:
+    def _send(self, command: Command, answer: asyncio.Future[Any] | Fence | None) -> None:
         self._write(command)
         self._asked.append((self._loop.time(), answer))
         if self._timer is None:
@@ -111,8 +137,12 @@ class Wire(asyncio.Protocol):
     def _answer(self, item: Any) -> None:
         if not self._asked:
             raise hiredis.ProtocolError("an answer to nothing: out of step for good")
-        _, answer = self._asked.popleft()
-        if answer is None or answer.done():
+        answer = self._asked[0][1]
+        if isinstance(answer, Fence) and item != answer.token:
+            answer.refused(str(item))
+            return
+        self._asked.popleft()
+        if answer is None or isinstance(answer, Fence) or answer.done():
             return
         if isinstance(item, hiredis.ReplyError):
             answer.set_exception(item)
@@ -133,5 +163,5 @@ class Wire(asyncio.Protocol):
 
     def _fail(self, reason: str) -> None:
         for _, answer in self._asked:
-            if answer is not None and not answer.done():
+            if isinstance(answer, asyncio.Future) and not answer.done():
                 answer.set_exception(LinkDown(reason))

@@ -1,4 +1,4 @@
-"""What every broker promises, checked on both back ends."""
+"""What every broker promises, checked on every back end."""
 
 import asyncio
 import random
@@ -12,7 +12,7 @@ from hub.realtime.broker import Broker
 from hub.realtime.memory import MemoryBroker
 from hub.realtime.redis import RedisBroker
 from hub.realtime.watch import READ_AGAIN, Message, Watch
-from tests.servers.redis import RedisServer
+from tests.servers.redis import RedisServer, back_end_url
 from tests.servers.waiting import until
 
 SECONDS = 10.0
@@ -29,13 +29,19 @@ async def confirmed(watch: Watch) -> None:
     assert await watch.next(SECONDS) is READ_AGAIN
 
 
+@pytest.fixture(params=["memory", "redis", "cluster"])
+def back_end(request: pytest.FixtureRequest) -> str:
+    """Each back end, a cluster too."""
+    return back_end_url(request)
+
+
 @pytest.fixture
-async def other(broker: Broker, redis_prefix: str, request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
+async def other(broker: Broker, redis_prefix: str, back_end: str) -> AsyncIterator[Broker]:
     """Another process's broker: a second one on the same Redis; in memory there is only the one."""
     if isinstance(broker, MemoryBroker):
         yield broker
         return
-    second = RedisBroker(request.getfixturevalue("redis_url"), redis_prefix)
+    second = RedisBroker(back_end, redis_prefix)
     await second.start()
     yield second
     await second.stop()

@@ -1,4 +1,4 @@
-"""What every limiter promises, checked on both back ends."""
+"""What every limiter promises, checked on every back end."""
 
 import asyncio
 
@@ -11,10 +11,16 @@ from hub.limits.redis import RedisLimiter
 from hub.limits.rules import Limit, Limiter
 from hub.realtime.link import Timing
 from tests.servers.proxy import proxied
-from tests.servers.redis import RedisServer
+from tests.servers.redis import RedisServer, back_end_url
 from tests.servers.waiting import until
 
 HOUR = Limit("hour", 3, 3600)
+
+
+@pytest.fixture(params=["memory", "redis", "cluster"])
+def back_end(request: pytest.FixtureRequest) -> str:
+    """Each back end, a cluster too."""
+    return back_end_url(request)
 
 
 async def test_the_quota_is_allowed_and_no_more(limiter: Limiter) -> None:

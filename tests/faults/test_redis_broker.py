@@ -12,8 +12,9 @@ import uvloop
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from hub.realtime.link import Dialled, Link, Timing
-from hub.realtime.redis import RedisBroker, dialler
+from hub.realtime.dial import Dialled, dialler
+from hub.realtime.link import Link, Timing
+from hub.realtime.redis import RedisBroker
 from hub.realtime.watch import READ_AGAIN, Message, Watch
 from tests.servers.proxy import Proxy, proxied
 from tests.servers.redis import RedisServer

@@ -155,24 +155,34 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture(params=["memory", "redis"])
-async def broker(request: pytest.FixtureRequest, redis_prefix: str) -> AsyncIterator[Broker]:
-    """A started broker, once of each kind."""
-    broker: Broker
+def back_end(request: pytest.FixtureRequest) -> str:
+    """Each back end in turn: "" for the process's own memory, or the URL of a Redis."""
+    return back_end_url(request)
+
+
+def back_end_url(request: pytest.FixtureRequest) -> str:
+    """The back end that `request.param` names: `memory`, `redis` or `cluster`."""
     if request.param == "memory":
-        broker = MemoryBroker()
-    else:
-        broker = RedisBroker(request.getfixturevalue("redis_url"), redis_prefix)
+        return ""
+    url: str = request.getfixturevalue(f"{request.param}_server").url
+    return url
+
+
+@pytest.fixture
+async def broker(back_end: str, redis_prefix: str) -> AsyncIterator[Broker]:
+    """A started broker, once of each kind."""
+    broker: Broker = RedisBroker(back_end, redis_prefix) if back_end else MemoryBroker()
     await broker.start()
     yield broker
     await broker.stop()
 
 
-@pytest.fixture(params=["memory", "redis"])
-async def limiter(request: pytest.FixtureRequest, redis_prefix: str) -> AsyncIterator[Limiter]:
+@pytest.fixture
+async def limiter(back_end: str, redis_prefix: str) -> AsyncIterator[Limiter]:
     """A started limiter, once of each kind."""
     limiter: Limiter = MemoryLimiter()
-    if request.param == "redis":
-        limiter = RedisLimiter(request.getfixturevalue("redis_url"), redis_prefix, MemoryLimiter())
+    if back_end:
+        limiter = RedisLimiter(back_end, redis_prefix, MemoryLimiter())
     await limiter.start()
     yield limiter
     await limiter.stop()
