@@ -31,6 +31,9 @@ async def test_quick_run(tmp_path: Path) -> None:
         assert name in printed.decode()
     assert figures["refreshes"]["median"] > 0
     assert figures["statements per sign-in"]["median"] > 1
+    (by_code,) = report["codes"]
+    assert by_code["errors"] == {}
+    assert by_code["done"] > 0
     (pushed,) = report["pushes"]
     assert pushed["errors"] == {}
     assert pushed["scans"]["max"] > 0

@@ -16,7 +16,7 @@ from hub.ops import logs
 from hub.store.migrate import migrate
 from tests.bench import machine, parts
 from tests.bench.figures import Figure, table
-from tests.bench.rounds import QUICK, Plan, add_people, measure, measure_pushes
+from tests.bench.rounds import QUICK, Plan, add_people, measure, measure_codes, measure_pushes
 from tests.bench.servers import running
 
 _PEOPLE = 2000
@@ -65,12 +65,15 @@ def run(plan: Plan) -> dict[str, Any]:
         for number in range(plan.rounds):
             _progress(f"round {number + 1} of {plan.rounds}: {plan.rate:g} sign-ins a second …")
             rounds.append(measure(servers, hub, plan, tokens))
+        _progress("sign-ins by phone codes …")
+        codes = [measure_codes(servers, plan) for _ in range(plan.rounds)]
         _progress(f"{plan.pushes:g} pushes a second …")
         pushes = [measure_pushes(servers, plan) for _ in range(plan.rounds)]
         complaints = [line for line in hub.log().splitlines() if "[warning" in line or "[error" in line]
     _progress("")
     figures = [
         *_sign_in_figures(plan, rounds),
+        *_code_figures(codes),
         *_push_figures(plan, pushes),
         *_part_figures(checks, statements),
         Figure("small write made lasting, beside the database", "ms", [flush]),
@@ -84,6 +87,9 @@ def run(plan: Plan) -> dict[str, Any]:
     for told in (each["sign_ins"] for each in rounds):
         if told["errors"]:
             print(f"failed: {told['errors']}")
+    for told in codes:
+        if told["errors"]:
+            print(f"sign-ins by phone code failed: {told['errors']}")
     for told in pushes:
         if told["errors"]:
             print(f"pushes failed: {told['errors']}")
@@ -99,6 +105,7 @@ def run(plan: Plan) -> dict[str, Any]:
         "plan": plan._asdict(),
         "figures": [figure.reply() for figure in figures],
         "rounds": rounds,
+        "codes": codes,
         "pushes": pushes,
     }
 
@@ -148,6 +155,20 @@ def _sign_in_figures(plan: Plan, rounds: list[dict[str, Any]]) -> list[Figure]:
             "1/s",
             lambda each: each["refreshes"]["done"] / max(0.01, each["refreshes"]["cpu"]),
         ),
+    ]
+
+
+def _code_figures(rounds: list[dict[str, Any]]) -> list[Figure]:
+    def figure(name: str, unit: str, of: Callable[[dict[str, Any]], float], target: str = "") -> Figure:
+        return Figure(f"phone-code sign-ins{name}", unit, [of(each) for each in rounds], target)
+
+    return [
+        figure("", "1/s", lambda each: each["done"] / each["seconds"]),
+        figure(" per second of hub CPU", "1/s", lambda each: each["done"] / max(0.01, each["cpu"]), "≥ 300"),
+        figure(", 16 at once, p50", "ms", lambda each: float(each["taken"]["p50"])),
+        figure(", 16 at once, p99", "ms", lambda each: float(each["taken"]["p99"])),
+        figure(", statements each", "", lambda each: each["statements"] / max(1, each["done"])),
+        figure(" that failed", "", lambda each: float(sum(each["errors"].values())), "0"),
     ]
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import uvloop
 
+from tests.bench import codes
 from tests.bench.client import Failed, Http, Reply, Watcher, clock, watch
 from tests.bench.figures import summary
 from tests.bench.pushes import Pushes
@@ -107,6 +108,10 @@ class Load:
     async def push(self, *, rate: float, seconds: float) -> dict[str, Any]:
         """Push scans of these attempts, and messages in between."""
         return await Pushes(self._http).send(self._codes, rate=rate, seconds=seconds)
+
+    async def code_sign_ins(self, *, people: list[str]) -> dict[str, Any]:
+        """Sign each of *people* in by the code they have been sent, as fast as the hub can."""
+        return await codes.sign_in(self._http, people)
 
     async def refresh(self, *, seconds: float) -> dict[str, Any]:
         """Refresh the sessions that the sign-ins have opened, as fast as the hub can."""

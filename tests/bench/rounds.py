@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from hub.tokens.claims import AccessTokens
 from hub.tokens.keys import KeyRing, secret_key
-from tests.bench import pushes
+from tests.bench import codes, pushes
 from tests.bench.machine import cpu_seconds, memory
 from tests.bench.servers import DATABASE, Servers, serving
 from tests.servers.hub import SECRET, HubProcess
@@ -33,10 +33,21 @@ class Plan(NamedTuple):
     statements: int = 400
     pushes: float = 1000.0
     push_seconds: float = 10.0
+    people: int = 2000
 
 
 QUICK = Plan(
-    1, 50, 20.0, warm_up=0.5, idle=0.5, load=2.0, refresh=0.5, statements=50, pushes=50.0, push_seconds=1.0
+    1,
+    50,
+    20.0,
+    warm_up=0.5,
+    idle=0.5,
+    load=2.0,
+    refresh=0.5,
+    statements=50,
+    pushes=50.0,
+    push_seconds=1.0,
+    people=50,
 )
 
 
@@ -145,6 +156,20 @@ def measure(servers: Servers, hub: HubProcess, plan: Plan, tokens: list[str]) ->
         "sign_ins": told,
         "refreshes": {**refreshed, "cpu": refreshing["cpu"]},
     }
+
+
+def measure_codes(servers: Servers, plan: Plan) -> dict[str, Any]:
+    """Run one round of sign-ins by phone codes: the people's first ones make their accounts, and warm up."""
+    people = codes.numbers(plan.people)
+    with serving(servers.hub(**codes.settings())) as hub, LoadProcess(hub.url) as load:
+        servers.mariadb.execute(f"USE {DATABASE}", *codes.sent(people))
+        load.order("code_sign_ins", people=people)
+        servers.mariadb.execute(f"USE {DATABASE}", *codes.sent(people))
+        meter = _Meter(servers, hub)
+        told = load.order("code_sign_ins", people=people)
+        spent = meter.read()
+        load.order("end")
+    return {**told, "cpu": spent["cpu"], "statements": spent["statements"]}
 
 
 def measure_pushes(servers: Servers, plan: Plan) -> dict[str, Any]:
