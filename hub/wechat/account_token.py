@@ -249,14 +249,6 @@ class AccountTokens:
 
 async def request_token(transport: Transport, app: App) -> AppToken:
     """Ask WeChat for the token of *app*; within its life it is the same for everybody. Raises WeChatError."""
-    body = {"grant_type": "client_credential", "appid": app.appid, "secret": app.secret, "force_refresh": False}
-    return await transport.call(
-        "stable_token", "POST", "/cgi-bin/stable_token", params={}, json=body, read=replies.app_token
-    )
-
-
-async def request_token(transport: Transport, app: App) -> AppToken:
-    """Ask WeChat for the token of *app*; within its life it is the same for everybody. Raises WeChatError."""
     body = {
         "grant_type": "client_credential",
         "appid": app.appid,
