@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from hub.accounts.bindings import Bindings
+from hub.accounts.wechat_tokens import PersonTokens
 from hub.qr.attempts import Attempts
 from hub.qr.consent import ConsentState
 from hub.qr.h5 import H5
@@ -21,6 +22,7 @@ from hub.wechat.client import App, WeChatClient
 from hub.wechat.crypto import MessageCrypto
 from hub.wechat.doors import WebConsent, WebsiteConsent
 from hub.wechat.mini import MiniProgram
+from hub.wechat.people import People
 from hub.wechat.push import Push
 from hub.wechat.transport import Transport
 
@@ -86,8 +88,9 @@ def create_doors(
         open_platform = OpenPlatform(attempts, phone, website, states, keys)
     pushed = None
     if account and settings.official_account:
+        people = PersonTokens(attempts.store, keys, People(wechat, [account.app]))
         pushed = _pushed(
-            settings, settings.official_account, account, wechat, attempts, phone, bindings, states
+            settings, settings.official_account, account, people, wechat, attempts, phone, bindings, states
         )
     mini_program = None
     if settings.mini_app[0]:
@@ -115,6 +118,7 @@ def _pushed(
     settings: Settings,
     found: Account,
     account: OfficialAccount,
+    people: PersonTokens,
     wechat: WeChatClient,
     attempts: Attempts,
     phone: Phone,
@@ -128,6 +132,7 @@ def _pushed(
         phone,
         bindings,
         account,
+        people,
         links,
         base_url=settings.base_url,
         site_name=settings.site_name,

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from hub.accounts.bindings import Bindings
+from hub.accounts.wechat_tokens import PersonTokens
 from hub.qr.callback.service import Callback
 from hub.qr.consent import ConsentState, Kind, Outcome
 from hub.qr.identifiers import new_code
@@ -27,6 +28,7 @@ from hub.wechat.account import OfficialAccount
 from hub.wechat.account_token import AccountTokens
 from hub.wechat.client import WeChatClient
 from hub.wechat.doors import WebConsent
+from hub.wechat.people import People
 from hub.wechat.push import Event
 from hub.wechat.push import Kind as PushKind
 from hub.wechat.sandbox import OfficialAccount as Registered
@@ -38,6 +40,7 @@ from tests.servers.uvicorn_app import serve
 from tests.signing_in import make_sessions
 
 APP = App("wx0123456789abcdef", "0123456789abcdef0123456789abcdef")
+DATA_KEYS = DataKeys(["data-keys-" * 4])
 BASE_URL = "https://hub.example"
 BACK = f"{BASE_URL}/api/auth/wechat/callback"
 
@@ -78,7 +81,8 @@ class Following:
     ) -> None:
         self.url = url
         self.transport = Transport(url)
-        self.tokens = AccountTokens(store, self.transport, DataKeys(["data-keys-" * 4]))
+        self.tokens = AccountTokens(store, self.transport, DATA_KEYS)
+        client = WeChatClient(self.transport, url)
         account = OfficialAccount(self.transport, self.tokens, APP)
         self.desk = Desk(store, broker, burn=burn, contents={NAME: Tickets(account)})
         links = ConfirmLinks(KEYS)
@@ -88,13 +92,14 @@ class Following:
             self.desk.phone,
             Bindings(store, sessions, AccountEvents(store, broker)),
             account,
+            PersonTokens(store, DATA_KEYS, People(client, [APP])),
             links,
             base_url=BASE_URL,
             site_name="Acme",
             auto=auto,
         )
         states = ConsentState(KEYS)
-        web = WebConsent(WeChatClient(self.transport, url), APP, BACK, "snsapi_base")
+        web = WebConsent(client, APP, BACK, "snsapi_base")
         self.consent = LinkConsent(self.desk.attempts, self.door, links, web, states)
         self.callback = Callback(self.desk.attempts, states, {Kind.OFFICIAL_ACCOUNT: self.consent})
 

@@ -9,6 +9,7 @@ import structlog
 
 from hub.accounts.bindings import Bindings, Changed
 from hub.accounts.identities import Identity
+from hub.accounts.wechat_tokens import PersonTokens
 from hub.errors import (
     AccountBlocked,
     AlreadyBound,
@@ -63,6 +64,7 @@ class OfficialAccountDoor:
         phone: Phone,
         bindings: Bindings,
         account: OfficialAccount,
+        people: PersonTokens,
         links: ConfirmLinks,
         *,
         base_url: str,
@@ -73,6 +75,7 @@ class OfficialAccountDoor:
         self._phone = phone
         self._bindings = bindings
         self._account = account
+        self._people = people
         self._links = links
         self._base_url = base_url
         self._site_name = site_name
@@ -190,6 +193,8 @@ class OfficialAccountDoor:
                 confirm_link=link_hash,
             )
             return replace(claimed, confirm_link=link_hash)
+        if not self._tasks.full:  # the push names nobody, but a token from an earlier consent may
+            self._tasks.begin(self._people.refresh_profile_of(identity.appid, identity.openid))
         if self._auto:
             try:
                 async with asyncio.timeout(_LEARN_FIRST):
