@@ -94,7 +94,13 @@ class QrPages:
         """Render the sign-in page; with *finishing* for a person who comes back from WeChat's own page."""
         framed = self._frame_origin is not None and door in PROVIDER_DOORS
         page = self._pages.render(
-            request, "sign_in.html", door=door, phone_url=self._phone_url, framed=framed, finishing=finishing
+            request,
+            "sign_in.html",
+            door=door,
+            doors=self._doors,
+            phone_url=self._phone_url,
+            framed=framed,
+            finishing=finishing,
         )
         if framed:
             page.headers["content-security-policy"] = f"{CONTENT_SECURITY}; frame-src {self._frame_origin}"
@@ -139,7 +145,9 @@ class QrPages:
     def _to_consent(self, request: Request, attempt: Attempt) -> Response:
         if attempt.door == "official_account":
             return self._outcomes.show(request, "open_in_wechat")  # by the picture, whose content is WeChat's
-        if self._h5 is None or attempt.door not in ROTATING_DOORS or attempt.door == "app":
+        if attempt.door not in ROTATING_DOORS:  # its code leads elsewhere
+            return self._outcomes.show(request, "not_found")
+        if self._h5 is None or attempt.door == "app":
             return self._outcomes.show(request, "open_in_app")
         if self._wechat_only and "micromessenger" not in request.headers.get("user-agent", "").lower():
             return self._outcomes.show(request, "open_in_wechat")

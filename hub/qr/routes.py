@@ -82,6 +82,8 @@ class Redeem(Body):
     token_delivery: Literal["body", "cookie"] = "body"
 
 
+_NO_COOKIE = ("cross-site", "same-site")  # from there no call can set one (Fetch Metadata, Sec-Fetch-Site)
+
 Picture = Callable[[Attempt], Awaitable[Image]]
 Edge = Callable[[Request], Awaitable[Response]]
 
@@ -165,6 +167,10 @@ class QrRoutes:
         door = self._allow(asked)
         challenge = asked.code_challenge
         returns = door in PROVIDER_DOORS  # the callback comes to this browser, which the cookie then proves
+        if returns and request.headers.get("sec-fetch-site") in _NO_COOKIE:
+            raise InvalidRequest(
+                [FieldError("door", "lead people to the sign-in page: /?door=…&redirect_uri=…")]
+            )
         secret = self._cookies.binding_or_new(request) if returns or not challenge else ""
         attempt = await self._attempts.begin(
             NewAttempt(

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from hub.accounts.identities import Identity, SealedTokens
-from hub.errors import AccountBlocked, AlreadyBound
+from hub.errors import AccountBlocked, AlreadyBound, WrongState
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts, refused
 from hub.qr.consent import ConsentState, Hit, Kind, Outcome
@@ -63,7 +63,13 @@ class OpenPlatform:
                 "snapshot_user", await self._attempts.move(attempt, lambda _: Event.PROVIDER_ERROR)
             )
         sealed = SealedTokens.seal(self._data_keys, person, self._attempts.store.now())
-        approved = await self._approve(attempt, Identity.from_person(person, sealed), hit)
+        try:
+            approved = await self._approve(attempt, Identity.from_person(person, sealed), hit)
+        except WrongState:
+            attempt = await self._attempts.by_id(attempt.id)
+            if attempt.status is not Status.CONFIRMED:
+                raise
+            return Outcome("confirmed", attempt)
         return Outcome(approved.reason or "confirmed", approved)
 
     async def decline(self, attempt_id: int) -> Outcome:
@@ -86,12 +92,9 @@ class OpenPlatform:
             try:
                 return await store.write(partial(self._write, hit, named, move, now))
             except (AccountBlocked, AlreadyBound) as error:
-                move = Move(
-                    Status.FAILED,
-                    "account_blocked" if isinstance(error, AccountBlocked) else "already_bound",
-                    2,
-                )
-                return await store.write(partial(self._write, hit, named, move, now))
+                reason = "account_blocked" if isinstance(error, AccountBlocked) else "already_bound"
+                failing = Move(Status.FAILED, reason, move.steps)
+                return await store.write(partial(self._write, hit, named, failing, now))
 
         approved = await self._attempts.move(attempt, lambda _: Event.APPROVE, write)
         if approved.status is Status.FAILED:
