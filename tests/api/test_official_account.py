@@ -15,6 +15,7 @@ from tests.signing_in import rows
 
 DOOR = "official_account"
 NOWHERE = "http://127.0.0.1:9"
+REAL = "https://open.weixin.qq.com"  # never called: people are sent there
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +209,7 @@ async def test_links_are_for_wechat(tmp_path: Path, hub_on_sqlite: HubProcess) -
         "WECHAT_OA_TOKEN": "sandbox-token",
         "WECHAT_OA_AES_KEY": "sandbox" * 6 + "0",
     }
-    hub = HubProcess(tmp_path, WECHAT_API_URL=at, WECHAT_OPEN_URL=NOWHERE, **stand_in).start()
+    hub = HubProcess(tmp_path, WECHAT_API_URL=at, WECHAT_OPEN_URL=REAL, **stand_in).start()
     try:
         async with Browser(hub.url) as browser, Browser(hub_on_sqlite.url) as control:
             await browser.begin(door=DOOR)
@@ -226,7 +227,7 @@ async def test_links_are_for_wechat(tmp_path: Path, hub_on_sqlite: HubProcess) -
             assert re.search(r"<h1[^>]*>[^<]*WeChat", page.text)
             async with Phone(hub.url) as phone:
                 answer = await phone.http.get(found)
-                assert answer.headers["location"].startswith(f"{NOWHERE}/connect/oauth2/authorize?appid=")
+                assert answer.headers["location"].startswith(f"{REAL}/connect/oauth2/authorize?appid=")
                 assert "scope=snsapi_base" in answer.headers["location"]
     finally:
         hub.stop()
