@@ -76,7 +76,10 @@ async function showCode() {
     return;
   }
   const phone = $("phone");
-  if (phone) phone.href = `${phone.dataset.phone}?${new URLSearchParams(content ? { scan: content } : { picture: url })}`;
+  if (phone) {
+    const seen = content?.startsWith("http") ? { scan: content } : { picture: url };
+    phone.href = `${phone.dataset.phone}?${new URLSearchParams(seen)}`;
+  }
   if (shownCode === url) return;
   shownCode = url;
   const former = $("code");

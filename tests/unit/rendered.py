@@ -66,10 +66,12 @@ def pages() -> Iterator[Page]:
 def _variants() -> Iterator[tuple[str, dict[str, Any]]]:
     for door in DOORS:
         for phone_url in (None, "/sandbox/phone"):
-            yield "sign_in.html", {"door": door, "phone_url": phone_url, "framed": False, "finishing": None}
+            choice = {"doors": DOORS, "phone_url": phone_url}
+            yield "sign_in.html", {"door": door, **choice, "framed": False, "finishing": None}
     for by_cookie in (False, True):
         finishing = {"session_id": "s" * 43, "by_cookie": by_cookie, "home": f"/?state={_NASTY}"}
-        window = {"door": "open_platform", "phone_url": None, "framed": by_cookie, "finishing": finishing}
+        choice = {"doors": DOORS, "phone_url": None}
+        window = {"door": "open_platform", **choice, "framed": by_cookie, "finishing": finishing}
         yield "sign_in.html", window
     for mismatch in (False, True):
         for purpose in ("login", "bind"):
