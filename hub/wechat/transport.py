@@ -4,7 +4,7 @@ import asyncio
 import json as json_text
 import logging
 from collections.abc import Callable, Mapping
-from typing import Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import anyio
 import httpx2
@@ -128,9 +128,12 @@ class Transport:
         limit: int,
         interpret: Callable[[bytes], T],
     ) -> T:
+        if self._http is None:
+            raise RuntimeError("the WeChat client is not started")
+        request = self._http.build_request(method, self._api_url + path, params=params, **_content(json))
         try:
             with CALL_SECONDS.labels(call).time():
-                body = await self._sent(call, method, path, params, json, limit)
+                body = await self._sent(self._http, call, request, limit)
             try:
                 return interpret(body)
             except ValueError as error:
@@ -148,21 +151,11 @@ class Transport:
             )
             raise
 
-    async def _sent(
-        self,
-        call: Call,
-        method: str,
-        path: str,
-        params: Mapping[str, str],
-        json: Mapping[str, object] | None,
-        limit: int,
-    ) -> bytes:
-        if self._http is None:
-            raise RuntimeError("the WeChat client is not started")
+    async def _sent(self, http: httpx2.AsyncClient, call: Call, request: httpx2.Request, limit: int) -> bytes:
         # A task of its own, out of reach of the caller's cancellation: the pool shields its own closing from
         # anyio's cancellation only, and `Task.cancel` in the midst of it leaves a request in the pool for
         # ever and does not wake whoever waits for its connection.
-        task = asyncio.create_task(self._fetch(self._http, call, method, path, params, json, limit))
+        task = asyncio.create_task(self._fetched(http, call, request, limit))
         self._calls.add(task)
         task.add_done_callback(self._ended)
         return await asyncio.shield(task)
@@ -172,32 +165,35 @@ class Transport:
         if not task.cancelled():
             task.exception()  # nobody may be left to ask for it
 
-    async def _fetch(
-        self,
-        http: httpx2.AsyncClient,
-        call: Call,
-        method: str,
-        path: str,
-        params: Mapping[str, str],
-        json: Mapping[str, object] | None,
-        limit: int,
+    async def _fetched(
+        self, http: httpx2.AsyncClient, call: Call, request: httpx2.Request, limit: int
     ) -> bytes:
-        # WeChat takes the JSON as it stands: an escaped character would come out as its escape.
-        content = None if json is None else json_text.dumps(json, ensure_ascii=False).encode()
-        headers = None if json is None else {"content-type": "application/json; charset=utf-8"}
-        body = bytearray()
         try:
             with anyio.fail_after(self.call_limit):
-                async with http.stream(
-                    method, self._api_url + path, params=params, content=content, headers=headers
-                ) as response:
+                response = await http.send(request, stream=True)
+                try:
                     if response.status_code != 200:
                         raise Unreachable(call, detail=f"status {response.status_code}")
-                    async for chunk in response.aiter_raw():
-                        body += chunk
-                        if len(body) > limit:
-                            raise Unreachable(call, detail="reply too large")
+                    return await _body(call, response, limit)
+                finally:
+                    await response.aclose()
         except (httpx2.HTTPError, TimeoutError) as error:
             # Without its cause: that one holds the request, whose address holds the secret.
             raise Unreachable(call, detail=type(error).__name__) from None
-        return bytes(body)
+
+
+def _content(json: Mapping[str, object] | None) -> dict[str, Any]:
+    if json is None:
+        return {}
+    # WeChat takes the text as it stands: an escaped character would come out as its escape.
+    text = json_text.dumps(json, ensure_ascii=False)
+    return {"content": text.encode(), "headers": {"content-type": "application/json; charset=utf-8"}}
+
+
+async def _body(call: Call, response: httpx2.Response, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > limit:
+            raise Unreachable(call, detail="reply too large")
+    return bytes(body)
