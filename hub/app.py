@@ -118,7 +118,10 @@ def create_app(settings: Settings) -> Starlette:
     grants = Grants(cookies)
     clients = Clients.load(settings.oauth_clients)
     login_log = LoginLog()
-    places = Places(settings.geoip_db)
+    try:
+        places = Places(*map(Path, settings.geoip_db))
+    except (OSError, ValueError) as error:
+        raise SettingsError([f"GEOIP_DB: {error}"]) from None
     info = RequestInfo(settings.site_name, places)
 
     events = AccountEvents(store, broker)

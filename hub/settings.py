@@ -255,8 +255,10 @@ class Settings(BaseSettings):
     profile_schema: Path | None = Field(
         None, description="JSON Schema of further profile fields, e.g. `hub/accounts/schemas/tennis.json`"
     )
-    geoip_db: Path | None = Field(
-        None, description="city database in the MaxMind format; none: places are unknown"
+    geoip_db: Texts = Field(
+        (),
+        description="city databases, of MaxMind (`.mmdb`) or ip2region (`.xdb`, names of China in Chinese "
+        "only), comma-separated; none: places are unknown",
     )
     host: str = Field("127.0.0.1", description="listening address")
     port: int = Field(8000, ge=1, le=65535, description="listening port")
@@ -277,6 +279,7 @@ class Settings(BaseSettings):
         "aliyun_sms_templates",
         "tencent_sms_templates",
         "email_providers",
+        "geoip_db",
         mode="before",
     )
     @classmethod
@@ -377,8 +380,7 @@ class Settings(BaseSettings):
             lines.append(f"OAUTH_CLIENTS: there is no file {self.oauth_clients}")
         if self.profile_schema and not self.profile_schema.is_file():
             lines.append(f"PROFILE_SCHEMA: there is no file {self.profile_schema}")
-        if self.geoip_db and not self.geoip_db.is_file():
-            lines.append(f"GEOIP_DB: there is no file {self.geoip_db}")
+        lines += [f"GEOIP_DB: there is no file {path}" for path in self.geoip_db if not Path(path).is_file()]
         lines += [
             f"{setting.upper()}: {provider} needs it"
             for provider in (*self.sms_senders, *self.email_senders)

@@ -1,9 +1,11 @@
-"""Places by IP address, from a local database file; nothing ever asks the outside."""
+"""Places by IP address, from local database files; nothing ever asks the outside."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import maxminddb
+
+from hub.audit.ip2region import Ip2Region
 
 _NAMES = {"zh-CN": ("zh-CN", "en"), "en": ("en",)}
 
@@ -16,29 +18,50 @@ class Place(NamedTuple):
 
 
 class Places:
-    """Looks cities up in a file of the MaxMind format; without a file every place is unknown."""
+    """Looks cities up in files of MaxMind's or of ip2region's format; without any every place is unknown.
 
-    def __init__(self, path: Path | None) -> None:
-        """Raises OSError or ValueError for a file that is none."""
-        try:
-            self._reader = maxminddb.open_database(path) if path else None
-        except maxminddb.InvalidDatabaseError as error:
-            raise ValueError(f"{path} is not a MaxMind database") from error
+    The first file that knows a place is believed. ip2region has one name for a city, whatever the language.
+    """
+
+    def __init__(self, *paths: Path) -> None:
+        """Raises OSError or ValueError for a file that is neither."""
+        self._readers = [_open(path) for path in paths]
 
     def find(self, address: str, language: str) -> Place | None:
         """Return where *address* is, None where that is not known."""
-        if self._reader is None:
-            return None
-        try:
-            found: Any = self._reader.get(address)
-        except ValueError:
-            return None
-        city: dict[str, Any] = (found or {}).get("city", {})
-        names: dict[str, str] = city.get("names", {})
-        name = next((names[key] for key in _NAMES[language] if key in names), None)
-        return Place(str(city.get("geoname_id") or names.get("en") or name), name) if name else None
+        for reader in self._readers:
+            if isinstance(reader, Ip2Region):
+                city = reader.get(address)
+                place = Place(city.key, city.name) if city else None
+            else:
+                place = _in_maxmind(reader, address, language)
+            if place:
+                return place
+        return None
 
     def name(self, address: str, language: str) -> str | None:
         """Return only the name of the place where *address* is."""
         found = self.find(address, language)
         return found.name if found else None
+
+
+def _open(path: Path) -> maxminddb.Reader | Ip2Region:
+    try:
+        return maxminddb.open_database(path)
+    except maxminddb.InvalidDatabaseError:
+        pass
+    try:
+        return Ip2Region(path)
+    except ValueError as error:
+        raise ValueError(f"neither a MaxMind nor an ip2region database: {error}") from None
+
+
+def _in_maxmind(reader: maxminddb.Reader, address: str, language: str) -> Place | None:
+    try:
+        found: Any = reader.get(address)
+    except ValueError:
+        return None
+    city: dict[str, Any] = (found or {}).get("city", {})
+    names: dict[str, str] = city.get("names", {})
+    name = next((names[key] for key in _NAMES[language] if key in names), None)
+    return Place(str(city.get("geoname_id") or names.get("en") or name), name) if name else None
