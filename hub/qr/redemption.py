@@ -29,6 +29,7 @@ from hub.qr.states import Status
 from hub.store.database import Connection, Store
 from hub.tokens.clients import Client
 from hub.tokens.errors import InvalidGrant
+from hub.tokens.rotation import REUSE_WINDOW
 from hub.tokens.service import Device, Sessions, TokenPair
 
 REDEEMED = Counter("hub_qr_redemptions_total", "Redemptions of confirmed attempts", ["result"])
@@ -96,7 +97,8 @@ class Redemption:
         """Redeem the authorization code of a redirect (RFC 6749, 4.1.3; RFC 7636, 4.5).
 
         A code whose attempt has a challenge needs the verifier; one without needs the authenticated *client*
-        that owns the redirect URI. Raises InvalidGrant for whatever is wrong, and nothing is consumed.
+        that owns the redirect URI. Raises InvalidGrant for whatever is wrong, and nothing is consumed. A code
+        that comes again with its proof ends the session it has opened (RFC 6749, 4.1.2).
         """
         row = await self._attempts.store.one("qr.by_code_hash", code_hash=hashed(code))
         attempt = Attempt.from_row(row) if row else None
@@ -111,9 +113,12 @@ class Redemption:
         if client is not None and redirect_uri not in client.redirect_uris:
             raise InvalidGrant("the redirect_uri is not this client's")
         try:
-            return await self._redeem(attempt, device, client.client_id if client else None)
+            return await self._redeem(attempt, device, client.client_id if client else None, by_code=True)
         except StoreUnavailable:
             raise
+        except AlreadyRedeemed as error:
+            await self._replayed(attempt.id, device)
+            raise InvalidGrant(error.slug) from error
         except HubError as error:
             raise InvalidGrant(error.slug) from error
 
@@ -135,12 +140,14 @@ class Redemption:
         query = f"{parts.query}&{urlencode(answer)}" if parts.query else urlencode(answer)
         return urlunsplit(parts._replace(query=query))
 
-    async def _redeem(self, attempt: Attempt, device: Device, client_id: str | None = None) -> SignedIn:
+    async def _redeem(
+        self, attempt: Attempt, device: Device, client_id: str | None = None, *, by_code: bool = False
+    ) -> SignedIn:
         store = self._attempts.store
         for _ in range(_TRIES):
             now = store.now()
             try:
-                signed_in = await store.write(partial(self._open, attempt, device, client_id, now))
+                signed_in = await store.write(partial(self._open, attempt, device, client_id, by_code, now))
             except AccountBlocked:  # all of it was rolled back, so the offence is recorded by itself
                 REDEEMED.labels("blocked").inc()
                 attempt = await self._attempts.by_id(attempt.id)
@@ -158,7 +165,13 @@ class Redemption:
         raise StoreUnavailable(f"attempt {attempt.id} reads as it was before a change")
 
     async def _open(
-        self, attempt: Attempt, device: Device, client_id: str | None, now: datetime, tx: Connection
+        self,
+        attempt: Attempt,
+        device: Device,
+        client_id: str | None,
+        by_code: bool,
+        now: datetime,
+        tx: Connection,
     ) -> SignedIn | None:
         """Mark the attempt and open the session; None where the mark is refused."""
         if not await tx.changed("qr.redeem", id=attempt.id, redeemed_at=now):
@@ -168,8 +181,28 @@ class Redemption:
         if user is None:
             raise AccountBlocked(f"the account of attempt {attempt.id} is gone")
         tokens = await self._sessions.open(tx, user, device, amr=AMR, now=now, client_id=client_id)
+        if by_code:
+            await tx.changed("qr.redeemed_by", id=attempt.id, redeemed_sid=tokens.session_id)
         await self._record(tx, user["id"], user["scanned_by"], device, now, "success")
         return SignedIn(tokens, user)
+
+    async def _replayed(self, attempt_id: int, device: Device) -> None:
+        """End the session that a code has opened which now came again, with verifier or client secret.
+
+        Who has only seen the code proves nothing, and so cannot sign anyone out. Within seconds it is taken
+        for a client that repeats a request whose answer was lost, as at a refresh, and only refused.
+        """
+        attempt = await self._attempts.by_id(attempt_id)
+        sid, now = attempt.redeemed_sid, self._attempts.store.now()
+        if sid is None or attempt.redeemed_at is None or now < attempt.redeemed_at + REUSE_WINDOW:
+            return
+        if not await self._sessions.has_ended(sid):
+            await self._sessions.revoke(sid, "reuse_detected")
+            REDEEMED.labels("replayed").inc()
+            store = self._attempts.store
+            await self._record(
+                store, attempt.user_id, attempt.scanned_by, device, now, "failed", "reuse_detected"
+            )
 
     async def _mismatch(self, attempt: Attempt, device: Device) -> None:
         """Count a wrong proof; where the right one would have signed in, it is on record as well."""
@@ -186,6 +219,7 @@ class Redemption:
         device: Device,
         now: datetime,
         status: LoggedStatus,
+        reason: Reason | None = None,
     ) -> None:
         await self._log.record(
             db,
@@ -193,7 +227,7 @@ class Redemption:
             account=account,
             method="wechat",
             status=status,
-            reason=_REASONS[status],
+            reason=reason or _REASONS[status],
             device=device,
             now=now,
         )

@@ -42,7 +42,7 @@ EndReason = Literal[
     "logout",  # by the person, there
     "revoked",  # by the person, from elsewhere
     "replaced",  # to make room for a newer one
-    "reuse_detected",  # its refresh token was stolen
+    "reuse_detected",  # its refresh token was stolen, or its authorization code came again
     "account_blocked",
     "account_deleted",
     "address_verified",  # for the first time; who opened it had not shown that the address is theirs
