@@ -21,14 +21,9 @@ class Tasks:
         self._grace = grace
         self._running: set[asyncio.Task[Any]] = set()
 
-    @property
-    def full(self) -> bool:
-        """Whether nothing more is taken for now."""
-        return len(self._running) >= self._most
-
     def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Begin *work*, which nobody needs to wait for. Raises Unavailable while too much is under way."""
-        if self.full:
+        if len(self._running) >= self._most:
             work.close()
             raise Unavailable("too much under way behind the answers")
         task = asyncio.create_task(work)

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hub.errors import BadRequest, Forbidden
+from hub.errors import BadRequest, Forbidden, Unavailable
 from hub.web.parsing import raw_body
 from hub.web.tasks import Tasks
 from hub.wechat.crypto import AesKey, MessageCrypto, Untrusted
@@ -35,6 +35,8 @@ BODY_LIMIT: Final = 64 * 1024  # bytes
 WINDOW: Final = 300  # seconds that a push's timestamp may differ from our clock
 _BODY_TIME: Final = 1.5  # seconds for the body to arrive, and then for the reply to be known:
 REPLY_TIME: Final = 2.5  # together well below the 5 that WeChat waits
+_OUTAGE: Final = 30.0  # seconds that an event which was answered early may wait for the database
+_PAUSE: Final = 0.5
 _MOST: Final = 1000  # pushes under way at once; WeChat comes again with what is refused
 
 _OPENID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -132,7 +134,7 @@ class Push:
         return parse(opened.message), opened.key
 
     async def _reply(self, event: Event) -> str | None:
-        work = self._tasks.begin(_awaited(self._on_event(event)))
+        work = self._tasks.begin(self._act(event))
         await asyncio.wait({work}, timeout=self._reply_time)
         if not work.done():
             log.warning("push_answered_early", kind=event.kind)
@@ -146,6 +148,18 @@ class Push:
         PUSHES.labels(event.kind, "text" if text else "nothing").inc()
         return text
 
+    async def _act(self, event: Event) -> str | None:
+        """Tell of the event. Once answered WeChat does not come again: an outage is then sat out here."""
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        while True:
+            try:
+                return await self._on_event(event)
+            except Unavailable:
+                if not self._reply_time <= clock() - begun < _OUTAGE:
+                    raise
+            await asyncio.sleep(_PAUSE)
+
     def _answer(self, message: Message, key: AesKey | None, text: str) -> Response:
         at = int(self._clock().timestamp())
         reply = text_reply(message.members, text, at)
@@ -154,10 +168,6 @@ class Push:
             plain, nonce = render(reply, as_json=message.is_json), str(secrets.randbelow(10**10))
             reply = sealed_reply(self._crypto.seal(plain, key, str(at), nonce))
         return Response(render(reply, as_json=message.is_json), media_type=media_type)
-
-
-async def _awaited(work: Awaitable[str | None]) -> str | None:
-    return await work
 
 
 def _event(members: Members) -> Event:

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import structlog
 
@@ -166,7 +168,7 @@ class OfficialAccountDoor:
         subject, link_hash = self.subject(event.openid), hashed(link)
         if first or attempt.status is Status.PENDING:
             try:
-                attempt = await self._claim(attempt, event, link_hash)
+                attempt = await self._claim(attempt, event, link_hash, first=first)
             except WrongState:
                 attempt = await self._attempts.by_id(attempt.id)
         attempt = await self._attempts.tick(attempt)
@@ -180,7 +182,7 @@ class OfficialAccountDoor:
             return "confirmed"
         return "expired" if attempt.status is Status.EXPIRED else "failed"
 
-    async def _claim(self, attempt: Attempt, event: Event, link_hash: str) -> Attempt:
+    async def _claim(self, attempt: Attempt, event: Event, link_hash: str, *, first: bool) -> Attempt:
         identity = Identity(self._account.app.appid, event.openid)
         claimed = await self._phone.claim(
             attempt, identity.subject, identity.profile(), confirm_link=link_hash
@@ -193,17 +195,22 @@ class OfficialAccountDoor:
                 confirm_link=link_hash,
             )
             return replace(claimed, confirm_link=link_hash)
-        if not self._tasks.full:  # the push names nobody, but a token from an earlier consent may
-            self._tasks.begin(self._people.refresh_profile_of(identity.appid, identity.openid))
         if self._auto:
             try:
                 async with asyncio.timeout(_LEARN_FIRST):
-                    return await self.learn(claimed, event.openid)
+                    claimed = await self.learn(claimed, event.openid)
             except TimeoutError:
-                return claimed
-        if not self._tasks.full:
-            self._tasks.begin(self.learn(claimed, event.openid))
+                log.info("confirmed_without_unionid", attempt=attempt.id)
+        elif first:
+            self._behind(self.learn(claimed, event.openid))
+        if first:  # the push names nobody, but a token from an earlier consent may
+            self._behind(self._people.refresh_profile_of(identity.appid, identity.openid))
         return claimed
+
+    def _behind(self, work: Coroutine[Any, Any, object]) -> None:
+        """Let *work* go on behind the reply, unless too much does already."""
+        with suppress(Unavailable):
+            self._tasks.begin(work)
 
     async def _confirm(self, attempt: Attempt, subject: str) -> Standing:
         session_id = self._attempts.made.session_id(attempt.session_seed, attempt.key)
