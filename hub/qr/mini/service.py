@@ -18,9 +18,10 @@ from hub.qr.states import Status
 from hub.store.database import Connection
 from hub.store.encryption import DataKeys
 from hub.tokens.session import Device
-from hub.wechat.errors import BackOff, Blocked, CodeRefused, Unreachable
+from hub.wechat.errors import BackOff, Blocked, CodeRefused, TokenRefused, Unreachable
 from hub.wechat.mini import Image, MiniProgram
 
+_PAUSE: Final = 3.0  # seconds after which to ask again, where WeChat says nothing of it
 _NUMBER_AGE: Final = timedelta(minutes=10)  # its code lives five; the clocks may differ
 
 
@@ -137,7 +138,5 @@ def _told() -> Iterator[None]:
         raise WechatCodeRefused(error.reason) from error
     except Blocked as error:
         raise AccountBlocked(error.reason) from error
-    except BackOff as error:
-        raise ProviderAway(error.reason, retry_after=error.retry_after or 3.0) from error
-    except Unreachable as error:
-        raise ProviderAway(error.reason) from error
+    except (BackOff, TokenRefused, Unreachable) as error:
+        raise ProviderAway(error.reason, retry_after=error.retry_after or _PAUSE) from error
