@@ -96,7 +96,7 @@ class HubProcess:
         marks = (
             "defect",
             "Exception in ASGI",
-            "without completing",
+            "without completing handshake",  # a response that is cut off is one of the sandbox's faults
             "Fatal error",
             "never retrieved",
             "never awaited",
