@@ -2,9 +2,10 @@
 
 import logging
 import sys
+from typing import Any
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import Processor, WrappedLogger
 
 
 def configure(level: str, *, json: bool) -> None:
@@ -13,53 +14,55 @@ def configure(level: str, *, json: bool) -> None:
     *level* is for our own lines. The libraries never go below INFO: at DEBUG they write frames, headers with
     their cookies, and the values of statements.
     """
+    threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    rendering: list[Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    if json:
+        # Without the values of local variables: they hold tokens and codes.
+        trace = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        rendering = [
+            structlog.processors.ExceptionRenderer(trace),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
+    # Ours do without the standard library's records, which cost more than all the rest of a line.
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, *rendering, _encode],
+        logger_factory=_lines,
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
         cache_logger_on_first_use=True,
-    )
-    renderer: Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
-        if json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    # Without the values of local variables: they hold tokens and codes.
-    trace = structlog.processors.ExceptionRenderer(
-        structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *([trace] if json else []),
-                renderer,
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    threshold = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(threshold, logging.INFO))
-    logging.getLogger("hub").setLevel(threshold)
     # The request line is ours; the server's own would show paths, and these can carry a session_id.
     logging.getLogger("uvicorn.access").disabled = True
     logging.getLogger("uvicorn.error").addFilter(_names_no_path)
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
+
+
+def _lines(name: str) -> structlog.BytesLogger:
+    """Return what writes the lines of the logger of this name."""
+    return structlog.BytesLogger(sys.stderr.buffer, name=name)
+
+
+def _encode(logger: WrappedLogger, method: str, line: Any) -> bytes:
+    """The last processor: a line as it is written; what is no text (half a surrogate pair) is escaped."""
+    encoded: bytes = line.encode(errors="backslashreplace")
+    return encoded
 
 
 def _names_no_path(record: logging.LogRecord) -> bool:
