@@ -23,10 +23,14 @@ from hub.accounts.profile_schema import ProfileSchema
 from hub.accounts.routes import AccountRoutes
 from hub.accounts.tries import Tries
 from hub.assets import folder
+from hub.audit.alerts import Alerts
+from hub.audit.failures import Failures
 from hub.audit.history import LoginHistory
 from hub.audit.log import LoginLog
 from hub.audit.places import Places
+from hub.audit.reports import Reports
 from hub.audit.routes import AuditRoutes
+from hub.audit.signals import Signals
 from hub.background import create_background
 from hub.codes import addresses
 from hub.codes.changes.contact_binding import ContactBinding
@@ -36,6 +40,7 @@ from hub.codes.console import ConsoleMessages
 from hub.codes.reauthentication import CodeReauthentication
 from hub.codes.routes import CodeRoutes
 from hub.codes.rules import Peppers
+from hub.codes.security_alert import SecurityAlert
 from hub.codes.senders.console import CONSOLE
 from hub.codes.service import Codes
 from hub.codes.sign_in import CodeSignIn
@@ -62,6 +67,7 @@ from hub.qr.official_account.tickets import Tickets
 from hub.qr.open_platform.pages import OpenPlatformPages
 from hub.qr.pages import QrPages
 from hub.qr.phone import Phone
+from hub.qr.precautions import Precautions
 from hub.qr.redemption import Redemption
 from hub.qr.request_info import RequestInfo
 from hub.qr.routes import QrRoutes
@@ -117,14 +123,20 @@ def create_app(settings: Settings) -> Starlette:
     outcomes = Outcomes(pages)
     grants = Grants(cookies)
     clients = Clients.load(settings.oauth_clients)
-    login_log = LoginLog()
     try:
         places = Places(*map(Path, settings.geoip_db))
     except (OSError, ValueError) as error:
         raise SettingsError([f"GEOIP_DB: {error}"]) from None
     info = RequestInfo(settings.site_name, places)
 
+    data_keys = DataKeys(settings.secrets("data_keys"))
+    background = create_background(settings, store, data_keys)
     events = AccountEvents(store, broker)
+    login_log = LoginLog(places)
+    alerts = Alerts(events, SecurityAlert(background.outbox, places.name), places)
+    failures = Failures(store, alerts)
+    signals = Signals(store, login_log, places, alerts, failures)
+    reports = Reports(store, login_log, alerts)
     sessions = Sessions(
         store,
         broker,
@@ -148,17 +160,16 @@ def create_app(settings: Settings) -> Starlette:
         whole=settings.wechat_session_expires_in,
         visible=settings.qr_rotate_seconds,
     )
-    data_keys = DataKeys(settings.secrets("data_keys"))
     transport = Transport(settings.wechat_urls[0])
     account_tokens = AccountTokens(store, transport, data_keys)
     account = create_account(settings, transport, account_tokens)
     contents: dict[str, Content] = {"official_account": Tickets(account)} if account else {}
     attempts = Attempts(store, broker, Identifiers(cookie_keys), lives, contents)
     sweep = Sweep(attempts)
-    phone = Phone(attempts, login_log, limiter, burn=settings.qr_burn_on_second_scan)
-    redemption = Redemption(attempts, sessions, login_log)
+    precautions = Precautions(reports, info.mismatch, limited=limited)
+    phone = Phone(attempts, signals, reports, precautions, limiter, burn=settings.qr_burn_on_second_scan)
+    redemption = Redemption(attempts, sessions, signals)
 
-    background = create_background(settings, store, data_keys)
     try:
         profiles = Profiles(store, ProfileSchema.load(settings.profile_schema, OWN))
     except (OSError, ValueError) as error:
@@ -175,9 +186,9 @@ def create_app(settings: Settings) -> Starlette:
     )
     code_routes = CodeRoutes(
         codes,
-        CodeSignIn(store, codes, sessions, profiles, login_log, passwords),
+        CodeSignIn(store, codes, sessions, profiles, signals, passwords),
         EmailVerification(store, codes, sessions),
-        CodeReauthentication(store, codes),
+        CodeReauthentication(store, codes, signals),
         sessions,
         guard,
         cookies,
@@ -185,13 +196,13 @@ def create_app(settings: Settings) -> Starlette:
     )
     tries = Tries(store, limited=limited)
     check = PasswordCheck(store, passwords, tries)
-    change = PasswordChange(store, passwords, check, tries, sessions, events)
+    change = PasswordChange(store, passwords, check, tries, sessions, events, signals)
     bindings = Bindings(store, sessions, events)
     binding = Binding(attempts, bindings, sessions)
     accounts = AccountRoutes(
         sessions,
         profiles,
-        PasswordSignIn(store, check, sessions, profiles, login_log, addresses.contact),
+        PasswordSignIn(store, check, sessions, profiles, signals, addresses.contact),
         change,
         bindings,
         Deletion(store, sessions),
@@ -200,7 +211,7 @@ def create_app(settings: Settings) -> Starlette:
         origins,
     )
     changes = ChangeRoutes(
-        PasswordReset(store, codes, passwords, change),
+        PasswordReset(store, codes, passwords, change, signals),
         ContactBinding(store, codes, bindings),
         sessions,
         profiles,
@@ -320,6 +331,7 @@ def create_app(settings: Settings) -> Starlette:
                 transport,
                 sessions,
                 passwords,
+                failures,
                 sweep,
                 followers,
                 account_tokens,

@@ -5,12 +5,12 @@
     ├─ InvalidRequest 422, PayloadTooLarge 413, UnsupportedMediaType 415
     ├─ Unauthorized 401          └ InvalidRefreshToken 401, InvalidCredentials 401
     ├─ Forbidden 403             └ OriginNotAllowed, CsrfFailed, GrantRequired, BindingMismatch,
-    │                              AccountBlocked, ReauthRequired
+    │                              AccountBlocked, SignInRefused, ReauthRequired
     ├─ NotFound 404              └ AttemptNotFound
     ├─ MethodNotAllowed 405
     ├─ Conflict 409              └ AlreadyClaimed, AlreadyRedeemed, AlreadyBound, NotConfirmed, WrongState,
-    │                              NumberTaken, WechatBound, WechatNeeded, UsernameTaken,
-    │                              LastSignInMethod
+    │                              ConfirmationRequired, NumberTaken, WechatBound, WechatNeeded,
+    │                              UsernameTaken, LastSignInMethod
     ├─ Gone 410                  └ AttemptExpired, AttemptFailed
     ├─ RateLimited 429           └ TooManySockets, CodeLocked, PasswordLocked
     ├─ InternalError 500
@@ -150,6 +150,12 @@ class AccountBlocked(Forbidden):
     slug = "account-blocked"
 
 
+class SignInRefused(Forbidden):
+    """Others have said of the browser's address that it was not them."""
+
+    slug = "sign-in-refused"
+
+
 class ReauthRequired(Forbidden):
     """The last real sign-in is too long ago for this change."""
 
@@ -220,6 +226,12 @@ class NotConfirmed(Conflict):
     """The phone has not confirmed yet."""
 
     slug = "not-confirmed"
+
+
+class ConfirmationRequired(Conflict):
+    """Something about this sign-in is unusual: it is confirmed only by a second, explicit step."""
+
+    slug = "confirmation-required"
 
 
 class WrongState(Conflict):

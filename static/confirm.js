@@ -5,6 +5,8 @@ const meta = (name) => document.querySelector(`meta[name="${name}"]`).content;
 const ask = document.getElementById("ask");
 const trouble = document.getElementById("trouble");
 const progress = document.getElementById("progress");
+const caution = document.getElementById("caution");
+const acknowledged = document.getElementById("acknowledged");
 const buttons = [...ask.querySelectorAll("[data-action]")];
 
 const REPLY_WITHIN = 15000; // ms
@@ -15,6 +17,7 @@ const REFUSED = { // problem slug → what the person is shown; any other final 
   "already-claimed": "already_claimed",
   "attempt-expired": "expired",
   "attempt-not-found": "not_found",
+  "sign-in-refused": "risk",
 };
 const OVER = ["attempt-failed", "wrong-state"]; // the attempt itself knows why
 const PASSING = [0, 408, 429, 500, 502, 503, 504];
@@ -65,7 +68,7 @@ async function call(path, options) {
 const send = (action) => call("/api/auth/wechat/confirm", {
   method: "POST",
   headers: { "Content-Type": "application/json", "X-CSRF-Token": meta("csrf-token") },
-  body: JSON.stringify({ session_id: meta("session-id"), action }),
+  body: JSON.stringify({ session_id: meta("session-id"), action, acknowledged: acknowledged.checked }),
 });
 
 /** What has become of the attempt: an answer to an earlier tap may have been lost on the way. */
@@ -77,8 +80,19 @@ async function outcomeNow() {
   return template(name) ? name : null;
 }
 
+function demandAcknowledgement(message) {
+  caution.hidden = false;
+  trouble.textContent = message;
+  trouble.hidden = false;
+  acknowledged.focus();
+}
+
 async function decide({ currentTarget: button }) {
   if (busy || over) return;
+  if (button.dataset.action === "confirm" && !caution.hidden && !acknowledged.checked) {
+    demandAcknowledgement(text("page.confirm.acknowledge_first"));
+    return;
+  }
   setBusy(true);
   button.dataset.sending = "";
   trouble.hidden = true;
@@ -89,7 +103,10 @@ async function decide({ currentTarget: button }) {
   progress.textContent = "";
   delete button.dataset.sending;
   if (ok) finish(OUTCOME[button.dataset.action]);
-  else if (PASSING.includes(status)) {
+  else if (slug === "confirmation-required") {
+    setBusy(false);
+    demandAcknowledgement(reply.message);
+  } else if (PASSING.includes(status)) {
     trouble.textContent = reply.message || text("page.confirm.unreachable");
     trouble.hidden = false;
     setBusy(false);

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 from hub.accounts.contacts import Contact
 from hub.accounts.passwords import Passwords
 from hub.accounts.profile import Profiles
-from hub.audit.log import LoginLog
 from hub.codes.outbox import Kind, Message, Outbox
 from hub.codes.rules import Asker, Channel, Peppers, Purpose
 from hub.codes.service import Codes
@@ -14,7 +13,7 @@ from hub.realtime.memory import MemoryBroker
 from hub.store.database import Store
 from hub.store.encryption import DataKeys
 from hub.tokens.service import Device, Sessions
-from tests.signing_in import PHONE, make_sessions
+from tests.signing_in import DATA_KEY, PHONE, make_sessions, make_watching
 
 NUMBER = "+8613800138000"
 EMAIL = "li.na@example.com"
@@ -22,7 +21,7 @@ OWNER = Asker("192.0.2.7", "192.0.2.0/24", None, None, "Firefox")
 STRANGER = Asker("198.51.100.7", "198.51.100.0/24", None, None, "curl")
 SIGN_IN_PHONE = PHONE
 
-_KEYS = DataKeys(["a-data-key-of-more-than-thirty-two-bytes"])
+_KEYS = DataKeys([DATA_KEY])
 
 
 def make_codes(store: Store, *, kinds: tuple[Kind, ...] = ("sms", "email"), **options: Any) -> Codes:
@@ -96,5 +95,6 @@ def make_entry(store: Store, **options: Any) -> Entry:
     """Return the services over *store*; an address may ask for codes as often as it likes."""
     codes = make_codes(store, **{"limited": False, **options})
     sessions = make_sessions(store, MemoryBroker())
-    service = CodeSignIn(store, codes, sessions, Profiles(store), LoginLog(), Passwords())
+    signals = make_watching(store, MemoryBroker()).signals
+    service = CodeSignIn(store, codes, sessions, Profiles(store), signals, Passwords())
     return Entry(store, codes, sessions, service)

@@ -7,18 +7,20 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from hub.accounts.identities import Identity
-from hub.audit.log import LoginLog
+from hub.audit.places import Places
 from hub.limits.memory import MemoryLimiter
 from hub.limits.rules import Limiter
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts, Content, NewAttempt
 from hub.qr.identifiers import Identifiers, s256
 from hub.qr.phone import Answer, Phone
+from hub.qr.precautions import Precautions
 from hub.qr.redemption import Redemption, SignedIn, challenge_binding
+from hub.qr.request_info import RequestInfo
 from hub.qr.states import Lifetimes
 from hub.realtime.broker import Broker
 from hub.store.database import Row, Store
-from tests.signing_in import LAPTOP, PHONE, make_sessions, rows
+from tests.signing_in import LAPTOP, NOWHERE, PHONE, make_sessions, make_watching, rows
 
 KEYS = ("cookie-secret-" * 3,)
 LIVES = Lifetimes()
@@ -63,12 +65,23 @@ class Desk:
         burn: bool = True,
         limiter: Limiter | None = None,
         contents: Mapping[str, Content] | None = None,
+        places: Places = NOWHERE,
     ) -> None:
         self.store = store
         self.broker = broker
         self.attempts = Attempts(store, broker, Identifiers(KEYS), LIVES, contents)
-        self.phone = Phone(self.attempts, LoginLog(), limiter or MemoryLimiter(), burn=burn)
-        self.redemption = Redemption(self.attempts, make_sessions(store, broker), LoginLog())
+        watching = make_watching(store, broker)
+        self.info = RequestInfo("Shop", places)
+        precautions = Precautions(watching.reports, self.info.mismatch, limited=True)
+        self.phone = Phone(
+            self.attempts,
+            watching.signals,
+            watching.reports,
+            precautions,
+            limiter or MemoryLimiter(),
+            burn=burn,
+        )
+        self.redemption = Redemption(self.attempts, make_sessions(store, broker), watching.signals)
         self._addresses = (f"10.0.{number // 256}.{number % 256}" for number in itertools.count())
 
     async def begin(self, ip_address: str | None = None, door: str = "h5", **members: Any) -> Waiting:
@@ -91,10 +104,22 @@ class Desk:
         return await self.phone.claim(attempt, identity.subject, identity.profile())
 
     async def answer(
-        self, waiting: Waiting, openid: str = "alice", answer: Answer = Answer.CONFIRM
+        self,
+        waiting: Waiting,
+        openid: str = "alice",
+        answer: Answer = Answer.CONFIRM,
+        *,
+        acknowledged: bool = False,
     ) -> Attempt:
         """Press a button of the confirm page."""
-        return await self.phone.answer(waiting.session_id, person(openid).subject, answer, PHONE)
+        return await self.phone.answer(
+            waiting.session_id,
+            person(openid).subject,
+            answer,
+            PHONE,
+            on_page=True,
+            acknowledged=acknowledged,
+        )
 
     async def cancel(self, waiting: Waiting) -> Attempt:
         """Cancel in the browser."""

@@ -3,12 +3,20 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from hub.accounts.identities import Identity, find_or_create
+from hub.audit.alerts import Alerts
+from hub.audit.failures import Failures
 from hub.audit.log import LoginLog
+from hub.audit.places import Places
+from hub.audit.reports import Reports
+from hub.audit.signals import Signals
+from hub.codes.outbox import Kind, Outbox
+from hub.codes.security_alert import SecurityAlert
 from hub.realtime.broker import Broker
 from hub.store.database import Connection, Row, Store, connect
+from hub.store.encryption import DataKeys
 from hub.store.location import Location
 from hub.store.queries import Bound, Statement
 from hub.tokens.claims import AccessTokens
@@ -17,6 +25,8 @@ from hub.tokens.keys import KeyRing, RefreshKeys, secret_key
 from hub.tokens.service import Device, Sessions, TokenPair
 
 LAPTOP = Device("Laptop", "web", "laptop-1", "192.0.2.7", "Firefox", "Hangzhou")
+NOWHERE = Places()
+DATA_KEY = "a-data-key-of-more-than-thirty-two-bytes"
 PHONE = Device("Phone", "ios", "phone-1", "198.51.100.7", "App", None)
 
 
@@ -41,7 +51,28 @@ def make_sessions(store: Store, broker: Broker, **options: Any) -> Sessions:
     """Return sessions over *store* and *broker*."""
     access = AccessTokens(KeyRing([secret_key("access-secret-" * 3)]), issuer="https://hub.example")
     refresh_keys = RefreshKeys(["refresh-secret-" * 3])
-    return Sessions(store, broker, access, refresh_keys, LoginLog(), AccountEvents(store, broker), **options)
+    log = LoginLog(NOWHERE)
+    return Sessions(store, broker, access, refresh_keys, log, AccountEvents(store, broker), **options)
+
+
+class Watching(NamedTuple):
+    """What looks at tries to sign in, over one store; `failures` has to be started."""
+
+    signals: Signals
+    reports: Reports
+    failures: Failures
+
+
+def make_watching(
+    store: Store, broker: Broker, places: Places = NOWHERE, kinds: tuple[Kind, ...] = ("sms", "email")
+) -> Watching:
+    """Return the login log with its signals, over a queue of messages that nobody works on."""
+    events = AccountEvents(store, broker)
+    log = LoginLog(places)
+    outbox = Outbox(store, DataKeys([DATA_KEY]), kinds)
+    alerts = Alerts(events, SecurityAlert(outbox, places.name), places)
+    failures = Failures(store, alerts)
+    return Watching(Signals(store, log, places, alerts, failures), Reports(store, log, alerts), failures)
 
 
 async def make_user(store: Store, openid: str = "oAbC", **members: Any) -> Row:

@@ -4,14 +4,15 @@ from datetime import datetime
 
 import structlog
 
-from hub.accounts.password_check import PasswordCheck
+from hub.accounts.login_record import Signals, outcome
+from hub.accounts.password_check import Checked, PasswordCheck
 from hub.accounts.passwords import Passwords, accepted
 from hub.accounts.tries import Asker, Tries
-from hub.errors import FieldError, InvalidCredentials, InvalidRequest
+from hub.errors import FieldError, InvalidCredentials, InvalidRequest, RateLimited
 from hub.store.database import Connection, Row, Store
 from hub.tokens.claims import Claims, recent
 from hub.tokens.events import AccountEvents
-from hub.tokens.service import Ended, Prove, Sessions
+from hub.tokens.service import Device, Ended, Prove, Sessions
 
 log = structlog.stdlib.get_logger("hub.passwords")
 
@@ -27,6 +28,7 @@ class PasswordChange:
         tries: Tries,
         sessions: Sessions,
         events: AccountEvents,
+        signals: Signals,
     ) -> None:
         self._store = store
         self._passwords = passwords
@@ -34,25 +36,29 @@ class PasswordChange:
         self._tries = tries
         self._sessions = sessions
         self._events = events
+        self._signals = signals
 
-    async def prove(self, claims: Claims, password: str, asker: Asker) -> Prove:
+    async def prove(self, claims: Claims, password: str, asker: Asker, device: Device) -> Prove:
         """Check the password of the account of *claims*, and return what `Sessions.reauthenticate` runs.
 
-        Raises InvalidCredentials, RateLimited or PasswordLocked.
+        Every try is put on record. Raises InvalidCredentials, RateLimited or PasswordLocked.
         """
         user = await self._store.one("passwords.by_id", id=claims.user_id)
-        checked = await self._check.check(user, claims.sub, password, asker)
+        checked = await self._checked(user, claims, password, asker, device)
 
         async def settle(tx: Connection) -> None:
             await self._check.settle(tx, checked)
+            await self._proved(tx, claims, account(user), device, self._store.now())
 
         return settle
 
-    async def change(self, claims: Claims, current: str | None, new: str, asker: Asker) -> None:
+    async def change(
+        self, claims: Claims, current: str | None, new: str, asker: Asker, device: Device
+    ) -> None:
         """Set another password, and end the account's other sessions.
 
-        An account that has a password shows it as *current* (OWASP ASVS 5.0, 6.2.3). Raises ReauthRequired,
-        InvalidRequest, InvalidCredentials, RateLimited or PasswordLocked.
+        An account that has a password shows it as *current* (OWASP ASVS 5.0, 6.2.3); every try is put on
+        record. Raises ReauthRequired, InvalidRequest, InvalidCredentials, RateLimited or PasswordLocked.
         """
         recent(claims, self._store.now())
         user = await self._store.one("passwords.by_id", id=claims.user_id)
@@ -62,7 +68,7 @@ class PasswordChange:
         if before is not None:
             if current is None:
                 raise InvalidRequest([FieldError("current_password", "needed where there is a password")])
-            checked = await self._check.check(user, claims.sub, current, asker)
+            checked = await self._checked(user, claims, current, asker, device)
         password_hash = await self._passwords.hash(chosen)
 
         async def work(tx: Connection) -> Ended:
@@ -78,10 +84,33 @@ class PasswordChange:
                 raise InvalidCredentials("the password was changed meanwhile")
             if checked:
                 await self._tries.right(tx, checked.tried)
+                await self._proved(tx, claims, account(user), device, now)
             return await self.replaced(tx, claims.user_id, now, except_sid=claims.sid)
 
         ended = await self._store.write(work)
         await self.announce(ended)
+
+    async def _checked(
+        self, user: Row | None, claims: Claims, password: str, asker: Asker, device: Device
+    ) -> Checked:
+        try:
+            return await self._check.check(user, claims.sub, password, asker)
+        except (InvalidCredentials, RateLimited) as refusal:
+            await self._signals.failed(
+                user_id=claims.user_id,
+                account=account(user),
+                method="password",
+                device=device,
+                **outcome(refusal),
+            )
+            raise
+
+    async def _proved(
+        self, tx: Connection, claims: Claims, name: str | None, device: Device, now: datetime
+    ) -> None:
+        await self._signals.proved(
+            tx, user_id=claims.user_id, account=name, method="password", device=device, now=now
+        )
 
     async def replaced(
         self, tx: Connection, user_id: int, now: datetime, *, except_sid: str | None = None
@@ -105,3 +134,9 @@ class PasswordChange:
 def names(user: Row | None) -> tuple[str | None, ...]:
     """Return what an account is called, which is no password for it."""
     return (user["username"], user["email"], user["phone"]) if user else ()
+
+
+def account(user: Row | None) -> str | None:
+    """Return what the login log knows an account by."""
+    name: str | None = (user["phone"] or user["email"] or user["username"]) if user else None
+    return name

@@ -2,43 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any
 
 from prometheus_client import Counter
 
 from hub.accounts.contacts import Contact
+from hub.accounts.login_record import Signals, outcome
 from hub.accounts.password_check import Checked, PasswordCheck
 from hub.accounts.profile import Profiles
 from hub.accounts.tries import Asker
 from hub.accounts.usernames import username
-from hub.errors import AccountBlocked, HubError, InvalidCredentials, InvalidRequest, RateLimited
+from hub.errors import AccountBlocked, InvalidCredentials, InvalidRequest, RateLimited
 from hub.store.database import Connection, Store
 from hub.tokens.service import Device, Sessions, TokenPair
 
 SIGN_INS = Counter("hub_password_sign_ins_total", "Sign-ins by password, by what came of it.", ["result"])
-
-Status = Literal["success", "failed", "blocked"]
-Reason = Literal["invalid_code", "account_blocked", "rate_limit"]
-
-
-class LoginLog(Protocol):
-    """Where tries are put on record: `hub.audit.log`."""
-
-    async def record(
-        self,
-        db: Connection | Store,
-        /,
-        *,
-        user_id: int | None,
-        account: str | None,
-        method: Literal["password"],
-        status: Status,
-        device: Device,
-        now: datetime,
-        reason: Reason | None = None,
-    ) -> None:
-        """Write one row of the login log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +24,7 @@ class SignedIn:
     """The outcome: tokens, and the profile answer of their account."""
 
     tokens: TokenPair
+    noted: Any
     user: dict[str, Any] = field(repr=False)
 
     def reply(self) -> dict[str, Any]:
@@ -62,14 +41,14 @@ class PasswordSignIn:
         check: PasswordCheck,
         sessions: Sessions,
         profiles: Profiles,
-        login_log: LoginLog,
+        signals: Signals,
         contact: Callable[[str], Contact | None],
     ) -> None:
         self._store = store
         self._check = check
         self._sessions = sessions
         self._profiles = profiles
-        self._log = login_log
+        self._signals = signals
         self._contact = contact
 
     async def sign_in(self, account: str, password: str, asker: Asker, device: Device) -> SignedIn:
@@ -85,17 +64,16 @@ class PasswordSignIn:
             signed_in = await self._store.write(lambda tx: self._open(tx, checked, name, device))
         except (InvalidCredentials, RateLimited, AccountBlocked) as refusal:
             SIGN_INS.labels(refusal.slug).inc()
-            await self._log.record(
-                self._store,
+            await self._signals.failed(
                 user_id=user["id"] if user else None,
                 account=name,
                 method="password",
-                **_outcome(refusal),
                 device=device,
-                now=self._store.now(),
+                **outcome(refusal),
             )
             raise
         await self._sessions.announce(signed_in.tokens)
+        await self._signals.announce(signed_in.noted)
         SIGN_INS.labels("success").inc()
         return signed_in
 
@@ -114,15 +92,7 @@ class PasswordSignIn:
         user = checked.user
         tokens = await self._sessions.open(tx, user, device, amr=("pwd",), now=now)
         await self._check.settle(tx, checked)
-        await self._log.record(
-            tx, user_id=user["id"], account=name, method="password", status="success", device=device, now=now
+        noted = await self._signals.signed_in(
+            tx, user_id=user["id"], account=name, method="password", device=device, now=now
         )
-        return SignedIn(tokens, await self._profiles.read(user["id"], tx))
-
-
-def _outcome(refusal: HubError) -> dict[str, Any]:
-    if isinstance(refusal, AccountBlocked):
-        return {"status": "blocked", "reason": "account_blocked"}
-    if isinstance(refusal, RateLimited):
-        return {"status": "blocked", "reason": "rate_limit"}
-    return {"status": "failed", "reason": "invalid_code"}  # the log's word for a wrong secret of any kind
+        return SignedIn(tokens, noted, await self._profiles.read(user["id"], tx))

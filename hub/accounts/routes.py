@@ -107,9 +107,7 @@ class AccountRoutes:
         self._origins.check(request)
         asked = await body(request, PasswordLogin)
         secret = self._cookies.device_or_new(request)
-        user_agent = request.headers.get("user-agent", "")[:_USER_AGENT_LENGTH]
-        ip = client_address(request)
-        device = Device(asked.device_name, asked.device_type, asked.device_id, ip, user_agent, None)
+        device = _device(request)._replace(name=asked.device_name, type=asked.device_type, id=asked.device_id)
         signed_in = await self._sign_in.sign_in(
             asked.account, asked.password, _asker(request, secret), device
         )
@@ -123,7 +121,7 @@ class AccountRoutes:
         claims = await self._sessions.verify(bearer(request))
         asked = await body(request, ChangePassword)
         asker = _asker(request, self._cookies.device_or_new(request))
-        await self._change.change(claims, asked.current_password, asked.new_password, asker)
+        await self._change.change(claims, asked.current_password, asked.new_password, asker, _device(request))
         return success(None, headers=headers)
 
     async def profile(self, request: Request) -> Response:
@@ -163,8 +161,13 @@ class AccountRoutes:
     async def prove(self, request: Request, claims: Claims, password: str) -> Prove:
         """Check a password for `POST /api/reauth`. Raises as `PasswordChange.prove`."""
         asker = _asker(request, self._cookies.device_or_new(request))
-        return await self._change.prove(claims, password, asker)
+        return await self._change.prove(claims, password, asker, _device(request))
 
 
 def _asker(request: Request, secret: str) -> Asker:
     return Asker(hashlib.sha256(secret.encode()).hexdigest(), network(client_address(request)))
+
+
+def _device(request: Request) -> Device:
+    user_agent = request.headers.get("user-agent", "")[:_USER_AGENT_LENGTH]
+    return Device(None, None, None, client_address(request), user_agent, None)

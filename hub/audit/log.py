@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, Protocol
 
+from hub.audit.places import Places
+from hub.limits.networks import counted
 from hub.store.database import Connection, Store
 
 Method = Literal[
@@ -32,6 +34,8 @@ class Device(Protocol):
     @property
     def type(self) -> str | None: ...
     @property
+    def id(self) -> str | None: ...
+    @property
     def ip(self) -> str: ...
     @property
     def user_agent(self) -> str: ...
@@ -40,7 +44,10 @@ class Device(Protocol):
 
 
 class LoginLog:
-    """Writes the log."""
+    """Writes the log, with the places that *places* knows."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
 
     async def record(
         self,
@@ -55,13 +62,15 @@ class LoginLog:
         now: datetime,
         reason: Reason | None = None,
         risk: Mapping[str, object] | None = None,
-    ) -> None:
+        device_key: str | None = None,
+    ) -> int:
         """Put one try on record, in the caller's transaction or, given the store, in one of its own.
 
         *account* is the number, address or identity that was tried; it outlives the user's row. *reason* says
-        why a try was not a success, *risk* holds the signals that were raised.
+        why a try was not a success, *risk* holds the signals that were raised. Only a sign-in has a
+        *device_key*: it is what makes the device a known one. Returns the row's id.
         """
-        await db.insert(
+        return await db.insert(
             "audit.record",
             user_id=user_id,
             account=account or None,
@@ -70,9 +79,11 @@ class LoginLog:
             failure_reason=reason,
             risk=None if risk is None else json.dumps(risk),
             ip_address=device.ip,
+            source=counted(device.ip),
             device_type=device.type,
             device_name=device.name,
+            device_key=device_key,
             user_agent=device.user_agent[:_USER_AGENT_LENGTH],
-            location=device.location,
+            location=device.location or self._places.name(device.ip, "zh-CN"),
             created_at=now,
         )

@@ -6,15 +6,17 @@ from typing import Any, NamedTuple
 import maxminddb
 
 from hub.audit.ip2region import Ip2Region
+from hub.audit.rules import Coordinates
 
 _NAMES = {"zh-CN": ("zh-CN", "en"), "en": ("en",)}
 
 
 class Place(NamedTuple):
-    """A city: its key in the database, and its name in the language asked for."""
+    """A city: its key in the database, its name in the language asked for, and, if told, where it is."""
 
     key: str
     name: str
+    coordinates: Coordinates | None = None
 
 
 class Places:
@@ -64,4 +66,14 @@ def _in_maxmind(reader: maxminddb.Reader, address: str, language: str) -> Place 
     city: dict[str, Any] = (found or {}).get("city", {})
     names: dict[str, str] = city.get("names", {})
     name = next((names[key] for key in _NAMES[language] if key in names), None)
-    return Place(str(city.get("geoname_id") or names.get("en") or name), name) if name else None
+    if name is None:
+        return None
+    key = str(city.get("geoname_id") or names.get("en") or name)
+    return Place(key, name, _coordinates(found.get("location", {})))
+
+
+def _coordinates(location: dict[str, Any]) -> Coordinates | None:
+    try:
+        return Coordinates(float(location["latitude"]), float(location["longitude"]))
+    except (KeyError, TypeError, ValueError):
+        return None

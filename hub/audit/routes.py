@@ -1,5 +1,6 @@
 """The HTTP edge of the login log."""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Protocol
 
@@ -69,6 +70,7 @@ class AuditRoutes:
             "method": row["login_method"],
             "status": row["login_status"],
             "reason": row["failure_reason"],
+            "risk": row["risk"] and json.loads(row["risk"]),
             **{name: row[name] for name in _TOLD},
             "location": place or row["location"],
             "created_at": moment(row["created_at"]),

@@ -190,8 +190,9 @@ class CodeRoutes:
 
     async def prove(self, request: Request, claims: Claims, channel: Channel | None, code: str) -> Prove:
         """Check a code of the caller's own number or address, and return what uses it up."""
-        proof = await self._reauthentication.check(claims.user_id, channel, code, self._asker(request))
-        return proof.use
+        return await self._reauthentication.prove(
+            claims.user_id, channel, code, self._asker(request), device(request)
+        )
 
     async def _asked(self, request: Request, model: type[Model]) -> Model:
         self._origins.check(request)
@@ -228,7 +229,7 @@ class CodeRoutes:
             contact,
             asked.code,
             self._asker(request),
-            _device(request, asked),
+            device(request, asked),
             purpose=purpose,
             username=username,
             password=password,
@@ -271,12 +272,7 @@ def _user_agent(request: Request) -> str:
     return request.headers.get("user-agent", "")[:_USER_AGENT_LENGTH]
 
 
-def _device(request: Request, asked: Entry) -> Device:
-    return Device(
-        asked.device_name,
-        asked.device_type,
-        asked.device_id,
-        client_address(request),
-        _user_agent(request),
-        None,
-    )
+def device(request: Request, asked: Entry | None = None) -> Device:
+    """Return the device that asks, with what the client tells of it."""
+    told = (asked.device_name, asked.device_type, asked.device_id) if asked else (None, None, None)
+    return Device(*told, client_address(request), _user_agent(request), None)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
@@ -11,7 +10,8 @@ from prometheus_client import Counter
 from hub.accounts.contacts import Choice, Contact, find_or_create
 from hub.accounts.passwords import Passwords
 from hub.accounts.profile import Profiles
-from hub.audit.log import LoginLog, Method, Reason, Status
+from hub.audit.signals import Noted, Signals
+from hub.codes.outcomes import METHODS, outcome
 from hub.codes.rules import Asker, Channel
 from hub.codes.service import Codes, Proof
 from hub.errors import AccountBlocked, CodeLocked, HubError, InvalidCode, UsernameTaken
@@ -20,7 +20,6 @@ from hub.tokens.service import Device, Ended, Sessions, TokenPair
 
 SIGN_INS = Counter("hub_code_sign_ins_total", "Sign-ins by code, by what came of it.", ["channel", "result"])
 
-_METHODS: Mapping[Channel, Method] = {"phone": "sms_code", "email": "email_code"}
 _AMR: Mapping[Channel, tuple[str, ...]] = {"phone": ("otp", "sms"), "email": ("otp", "email")}
 
 
@@ -29,6 +28,7 @@ class SignedIn:
     """The outcome: tokens, and the profile answer of their account. `ended` are sessions from before it."""
 
     tokens: TokenPair
+    noted: Noted
     user: Mapping[str, Any] = field(repr=False)
     is_new_user: bool
     ended: Ended | None = None
@@ -47,14 +47,14 @@ class CodeSignIn:
         codes: Codes,
         sessions: Sessions,
         profiles: Profiles,
-        login_log: LoginLog,
+        signals: Signals,
         passwords: Passwords,
     ) -> None:
         self._store = store
         self._codes = codes
         self._sessions = sessions
         self._profiles = profiles
-        self._log = login_log
+        self._signals = signals
         self._passwords = passwords
 
     async def sign_in(
@@ -86,6 +86,7 @@ class CodeSignIn:
         if signed_in.ended:
             await self._sessions.announce_ended(signed_in.ended)
         await self._sessions.announce(signed_in.tokens)
+        await self._signals.announce(signed_in.noted)
         SIGN_INS.labels(contact.channel, "new" if signed_in.is_new_user else "known").inc()
         return signed_in
 
@@ -97,42 +98,29 @@ class CodeSignIn:
         user, is_new, first = await find_or_create(tx, contact, choice, now)
         ended = await self._sessions.end_all(tx, user["id"], "address_verified", now) if first else None
         tokens = await self._sessions.open(tx, user, device, amr=_AMR[contact.channel], now=now)
-        await self._record(tx, user["id"], contact, "success", None, device, now)
-        return SignedIn(tokens, await self._profiles.read(user["id"], tx), is_new, ended)
+        noted = await self._signals.signed_in(
+            tx,
+            user_id=user["id"],
+            account=contact.address,
+            method=METHODS[contact.channel],
+            device=device,
+            now=now,
+        )
+        return SignedIn(tokens, noted, await self._profiles.read(user["id"], tx), is_new, ended)
 
     async def _refused(self, contact: Contact, device: Device, refusal: HubError) -> None:
         """Put a refused try on record; whose account it was aimed at is only known with the right code."""
         user_id = None
-        status: Status = "failed"
-        reason: Reason = "unknown"
         if isinstance(refusal, AccountBlocked):
-            status, reason = "blocked", "account_blocked"
             query = f"accounts.by_{contact.channel}"
             row = await self._store.one(query, **{contact.channel: contact.address})
             user_id = row["id"] if row else None
-        elif isinstance(refusal, CodeLocked):
-            status, reason = "blocked", "rate_limit"
-        elif isinstance(refusal, InvalidCode):
-            reason = "expired_code" if refusal.expired else "invalid_code"
-        await self._record(self._store, user_id, contact, status, reason, device, self._store.now())
-
-    async def _record(
-        self,
-        db: Connection | Store,
-        user_id: int | None,
-        contact: Contact,
-        status: Status,
-        reason: Reason | None,
-        device: Device,
-        now: datetime,
-    ) -> None:
-        await self._log.record(
-            db,
+        status, reason = outcome(refusal)
+        await self._signals.failed(
             user_id=user_id,
             account=contact.address,
-            method=_METHODS[contact.channel],
+            method=METHODS[contact.channel],
             status=status,
             reason=reason,
             device=device,
-            now=now,
         )

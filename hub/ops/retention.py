@@ -28,6 +28,7 @@ class Rule(NamedTuple):
 _DAY: Final = timedelta(days=1)
 # An ended session is remembered for longer than its access tokens live (at most a day, and some jitter).
 _SESSION: Final = timedelta(days=2)
+_BUDGET: Final = timedelta(days=2)  # from the beginning of its day
 _EVENTS: Final = timedelta(days=30)
 _DEAD_LETTER: Final = timedelta(days=7)
 _PASSWORD_TRIES: Final = timedelta(days=180)  # and so long a device stays known that no longer signs in
@@ -35,6 +36,9 @@ _PASSWORD_TRIES: Final = timedelta(days=180)  # and so long a device stays known
 RULES: Final = (
     Rule("verification_codes", "remove_codes", "expires_at", _DAY),
     Rule("code_locks", "remove_locks", "locked_until", timedelta(hours=1)),
+    Rule("sms_budgets", "remove_budgets", "day", _BUDGET),
+    Rule("account_warnings", "remove_warnings", "told_at", _DAY),
+    Rule("sign_in_reports", "remove_reports", "reported_at", _DAY),
     Rule("password_tries", "remove_password_tries", "updated_at", _PASSWORD_TRIES),
     *(
         Rule("login_sessions", "remove_attempts", "expires_at", _DAY, status)

@@ -9,6 +9,7 @@ from typing import Any
 
 from hub.qr.states import FINAL, PROVIDER_DOORS, Status
 from hub.realtime.watch import Message
+from hub.tokens.session import Device
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ class Attempt:
     def channel(self) -> str:
         """The broker's channel and snapshot key of this attempt."""
         return channel(self.key)
+
+    @property
+    def browser(self) -> Device:
+        """The browser that began it."""
+        return Device(None, None, None, self.ip_address, self.user_agent, self.city)
 
     @property
     def final(self) -> bool:

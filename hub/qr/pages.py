@@ -31,6 +31,7 @@ _REASONS = {
     "already_claimed": "already_claimed",
     "account_blocked": "account_blocked",
     "already_bound": "already_bound",
+    "risk": "risk",
 }
 
 

@@ -11,8 +11,11 @@ from typing import Any
 import structlog
 
 from hub.accounts.identities import Identity, find_or_create, refuse_foreign
-from hub.audit.log import LoginLog, Reason
+from hub.audit.log import Reason
 from hub.audit.log import Status as LoggedStatus
+from hub.audit.reports import Reports
+from hub.audit.rules import Signal
+from hub.audit.signals import Signals
 from hub.errors import (
     AccountBlocked,
     AlreadyBound,
@@ -20,13 +23,15 @@ from hub.errors import (
     AttemptNotFound,
     GrantRequired,
     HubError,
+    SignInRefused,
     WechatNeeded,
 )
 from hub.limits.rules import Limit, Limiter
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts
 from hub.qr.identifiers import QR_CODE
-from hub.qr.states import ROTATING_DOORS, Event, Move, Status, code_accepted
+from hub.qr.precautions import Precautions
+from hub.qr.states import ROTATING_DOORS, Event, Move, Status, code_accepted, decide
 from hub.store.database import Connection, Row
 from hub.tokens.service import Device
 
@@ -46,6 +51,11 @@ class Answer(StrEnum):
 
 
 _EVENTS = {Answer.CONFIRM: Event.CONFIRM, Answer.CANCEL: Event.DECLINE, Answer.REPORT: Event.REPORT}
+_REFUSALS: Mapping[type[HubError], tuple[Event, Reason]] = {
+    AccountBlocked: (Event.ACCOUNT_BLOCKED, "account_blocked"),
+    AlreadyBound: (Event.ALREADY_BOUND, "unknown"),
+    SignInRefused: (Event.RISK, "unknown"),
+}
 
 
 class Phone:
@@ -54,9 +64,20 @@ class Phone:
     With *burn* a second person's scan ends the attempt.
     """
 
-    def __init__(self, attempts: Attempts, login_log: LoginLog, limiter: Limiter, *, burn: bool) -> None:
+    def __init__(
+        self,
+        attempts: Attempts,
+        signals: Signals,
+        reports: Reports,
+        precautions: Precautions,
+        limiter: Limiter,
+        *,
+        burn: bool,
+    ) -> None:
         self._attempts = attempts
-        self._log = login_log
+        self._signals = signals
+        self._reports = reports
+        self._precautions = precautions
         self._limiter = limiter
         self._burn = burn
 
@@ -84,9 +105,15 @@ class Phone:
             raise AttemptNotFound(f"door {attempt.door} takes no app")
         if attempt.purpose == "bind":
             raise WechatNeeded(f"attempt {attempt.id} is to bind WeChat")
-        user = await self._active(user_id)
+        subject = f"hub:{user_id}"
+        try:
+            user = await self._active(user_id)
+        except AccountBlocked:
+            tried = replace(attempt, scanned_by=subject, user_id=user_id)
+            await self.record(tried, "blocked", "account_blocked")
+            raise
         profile = {"nickname": user["nickname"], "avatar_url": user["avatar_url"]}
-        return await self.claim(attempt, f"hub:{user_id}", profile, user_id)
+        return await self.claim(attempt, subject, profile, user_id)
 
     async def claim(
         self,
@@ -110,7 +137,12 @@ class Phone:
 
         async def write(current: Attempt, move: Move, now: datetime) -> Attempt | None:
             if move.to is Status.FAILED:
-                await self._refuse_second(current)
+                try:
+                    await self._refuse_second(current)
+                except AlreadyClaimed:
+                    tried = replace(current, scanned_by=subject, user_id=user_id)
+                    await self.record(tried, "failed", "unknown")
+                    raise
                 return await self._attempts.write(current, move, now)
             claimed = replace(
                 self._attempts.moved(current, move, now),
@@ -140,28 +172,42 @@ class Phone:
         return claimed
 
     async def answer(
-        self, session_id: str, subject: str, answer: Answer, device: Device, *, within: Within | None = None
+        self,
+        session_id: str,
+        subject: str,
+        answer: Answer,
+        device: Device,
+        *,
+        within: Within | None = None,
+        on_page: bool = False,
+        acknowledged: bool = False,
     ) -> Attempt:
         """Confirm, decline or report the attempt that *subject* has claimed.
 
+        *on_page* tells that it was pressed on a page of ours, *acknowledged* that its second step was taken.
         *within* is run in the transaction of a confirmation that signs in, with the account's id; what it
-        raises undoes the confirmation. Raises GrantRequired for anyone else, AccountBlocked, AlreadyBound, or
-        what the attempt's state says.
+        raises undoes the confirmation. Raises GrantRequired for anyone else, ConfirmationRequired,
+        SignInRefused, AccountBlocked, AlreadyBound, or what the attempt's state says.
         """
         attempt = await self._attempts.by_session(session_id)
         if attempt.scanned_by != subject:
             raise GrantRequired("not the phone that scanned")
         if answer is not Answer.CONFIRM:
             answered = await self._attempts.move(attempt, lambda _: _EVENTS[answer])
-            await self.record(answered, "failed", "declined", device)
+            if answer is Answer.REPORT:
+                await self._report(answered, subject)
+            else:
+                await self.record(answered, "failed", "declined")
             return answered
         try:
+            if decide(attempt, Event.CONFIRM, self._attempts.store.now()):
+                await self._precautions.check(attempt, device.ip, on_page=on_page, acknowledged=acknowledged)
             return await self._attempts.move(attempt, lambda _: Event.CONFIRM, partial(self._confirm, within))
-        except (AccountBlocked, AlreadyBound) as error:
-            blocked = isinstance(error, AccountBlocked)
-            event = Event.ACCOUNT_BLOCKED if blocked else Event.ALREADY_BOUND
+        except (AccountBlocked, AlreadyBound, SignInRefused) as error:
+            event, reason = _REFUSALS[type(error)]
             failed = await self._attempts.move(attempt, lambda _: event)
-            await self.record(failed, "blocked", "account_blocked" if blocked else "unknown", device)
+            raised = (Signal.REPORTED,) if isinstance(error, SignInRefused) else ()
+            await self.record(failed, "blocked", reason, raised)
             raise
 
     async def cancel(self, session_id: str) -> Attempt:
@@ -213,25 +259,30 @@ class Phone:
             raise AlreadyClaimed("a second person scanned; burnt too often")
 
     async def record(
-        self, attempt: Attempt, status: LoggedStatus, reason: Reason, device: Device | None = None
+        self, attempt: Attempt, status: LoggedStatus, reason: Reason, raised: tuple[Signal, ...] = ()
     ) -> None:
-        """Put a try to sign in on record; without *device* it is that of the browser which waits."""
+        """Put a refused try on record; it came from the browser that waits."""
         if attempt.purpose == "bind":  # nobody tried to sign in
             return
         try:
-            await self._log.record(
-                self._attempts.store,
+            await self._signals.failed(
                 user_id=attempt.user_id,
                 account=attempt.scanned_by,
                 method="wechat",
                 status=status,
                 reason=reason,
-                device=device
-                or Device(None, None, None, attempt.ip_address, attempt.user_agent, attempt.city),
-                now=self._attempts.store.now(),
+                device=attempt.browser,
+                raised=raised,
             )
         except HubError as error:  # the answer has been committed; it must not look refused
             log.warning("login_log_failed", attempt=attempt.id, reason=error.reason)
+
+    async def _report(self, attempt: Attempt, subject: str) -> None:
+        try:
+            logged = attempt.purpose == "login"  # else nobody tried to sign in
+            await self._reports.report(subject, attempt.user_id, attempt.browser, logged=logged)
+        except HubError as error:
+            log.warning("report_failed", attempt=attempt.id, reason=error.reason)
 
 
 async def identify(tx: Connection, attempt: Attempt, now: datetime) -> Attempt:

@@ -9,8 +9,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from prometheus_client import Counter
 
-from hub.audit.log import LoginLog, Reason
-from hub.audit.log import Status as LoggedStatus
+from hub.audit.signals import Noted, Signals
 from hub.errors import (
     AccountBlocked,
     AlreadyRedeemed,
@@ -26,7 +25,7 @@ from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts
 from hub.qr.identifiers import hashed, s256
 from hub.qr.states import Status
-from hub.store.database import Connection, Store
+from hub.store.database import Connection
 from hub.tokens.clients import Client
 from hub.tokens.errors import InvalidGrant
 from hub.tokens.rotation import REUSE_WINDOW
@@ -35,11 +34,6 @@ from hub.tokens.service import Device, Sessions, TokenPair
 REDEEMED = Counter("hub_qr_redemptions_total", "Redemptions of confirmed attempts", ["result"])
 
 AMR = ("wechat",)
-_REASONS: Mapping[LoggedStatus, Reason | None] = {
-    "success": None,
-    "failed": "invalid_code",
-    "blocked": "account_blocked",
-}
 _TRIES = 3  # one is enough, two beside a confirmation; more only where a replica lags behind
 
 
@@ -47,6 +41,7 @@ class SignedIn(NamedTuple):
     """The outcome of a redemption."""
 
     tokens: TokenPair
+    noted: Noted
     user: Mapping[str, Any]
 
 
@@ -72,10 +67,10 @@ def proves(binding: str, verifier: str | None, secret: str | None) -> bool:
 class Redemption:
     """Redeems attempts: over `POST /api/auth/wechat/token`, or by the redirect's code at `/oauth/token`."""
 
-    def __init__(self, attempts: Attempts, sessions: Sessions, login_log: LoginLog) -> None:
+    def __init__(self, attempts: Attempts, sessions: Sessions, signals: Signals) -> None:
         self._attempts = attempts
         self._sessions = sessions
-        self._log = login_log
+        self._signals = signals
 
     async def by_session(
         self, session_id: str, device: Device, *, verifier: str | None, secret: str | None
@@ -151,10 +146,18 @@ class Redemption:
             except AccountBlocked:  # all of it was rolled back, so the offence is recorded by itself
                 REDEEMED.labels("blocked").inc()
                 attempt = await self._attempts.by_id(attempt.id)
-                await self._record(store, attempt.user_id, attempt.scanned_by, device, now, "blocked")
+                await self._signals.failed(
+                    user_id=attempt.user_id,
+                    account=attempt.scanned_by,
+                    method="wechat",
+                    status="blocked",
+                    reason="account_blocked",
+                    device=device,
+                )
                 raise
             if signed_in is not None:
                 await self._sessions.announce(signed_in.tokens)
+                await self._signals.announce(signed_in.noted)
                 REDEEMED.labels("success").inc()
                 return signed_in
             attempt = await self._attempts.by_id(attempt.id)
@@ -183,8 +186,12 @@ class Redemption:
         tokens = await self._sessions.open(tx, user, device, amr=AMR, now=now, client_id=client_id)
         if by_code:
             await tx.changed("qr.redeemed_by", id=attempt.id, redeemed_sid=tokens.session_id)
-        await self._record(tx, user["id"], user["scanned_by"], device, now, "success")
-        return SignedIn(tokens, user)
+        # A client's back end redeems for all its people; what may be unusual is the browser of this one.
+        seen = device if client_id is None else attempt.browser
+        noted = await self._signals.signed_in(
+            tx, user_id=user["id"], account=user["scanned_by"], method="wechat", device=seen, now=now
+        )
+        return SignedIn(tokens, noted, user)
 
     async def _replayed(self, attempt_id: int, device: Device) -> None:
         """End the session that a code has opened which now came again, with verifier or client secret.
@@ -199,38 +206,25 @@ class Redemption:
         if not await self._sessions.has_ended(sid):
             await self._sessions.revoke(sid, "reuse_detected")
             REDEEMED.labels("replayed").inc()
-            store = self._attempts.store
-            await self._record(
-                store, attempt.user_id, attempt.scanned_by, device, now, "failed", "reuse_detected"
+            await self._signals.failed(
+                user_id=attempt.user_id,
+                account=attempt.scanned_by,
+                method="wechat",
+                reason="reuse_detected",
+                device=device,
             )
 
     async def _mismatch(self, attempt: Attempt, device: Device) -> None:
         """Count a wrong proof; where the right one would have signed in, it is on record as well."""
         REDEEMED.labels("mismatch").inc()
         if attempt.status is Status.CONFIRMED:
-            store = self._attempts.store
-            await self._record(store, attempt.user_id, attempt.scanned_by, device, store.now(), "failed")
-
-    async def _record(
-        self,
-        db: Connection | Store,
-        user_id: int | None,
-        account: str | None,
-        device: Device,
-        now: datetime,
-        status: LoggedStatus,
-        reason: Reason | None = None,
-    ) -> None:
-        await self._log.record(
-            db,
-            user_id=user_id,
-            account=account,
-            method="wechat",
-            status=status,
-            reason=reason or _REASONS[status],
-            device=device,
-            now=now,
-        )
+            await self._signals.failed(
+                user_id=attempt.user_id,
+                account=attempt.scanned_by,
+                method="wechat",
+                reason="invalid_code",
+                device=device,
+            )
 
 
 def refused(attempt: Attempt, now: datetime, *, purpose: str = "login") -> HubError | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import ua_parser
 
-from hub.audit.places import Places
+from hub.audit.places import Place, Places
 from hub.qr.attempt import Attempt
 
 
@@ -33,5 +33,14 @@ class RequestInfo:
             "ip": attempt.ip_address,
             "city": there.name if there else None,
             "requested_at": attempt.created_at.astimezone(UTC).isoformat(timespec="seconds"),
-            "mismatch": bool(there and here and there.key != here.key),
+            "mismatch": _apart(there, here),
         }
+
+    def mismatch(self, attempt: Attempt, phone_address: str) -> bool:
+        """Tell whether phone and browser are known to be in different places."""
+        there = self._places.find(attempt.ip_address, "en")
+        return _apart(there, self._places.find(phone_address, "en"))
+
+
+def _apart(there: Place | None, here: Place | None) -> bool:
+    return bool(there and here and there.key != here.key)

@@ -69,6 +69,7 @@ class Confirm(Body):
 
     session_id: SessionId
     action: Literal["confirm", "cancel", "report"]
+    acknowledged: bool = False
 
 
 class Redeem(Body):
@@ -269,7 +270,12 @@ class QrRoutes:
         else:
             subject = self._grants.demand(request, hashed(asked.session_id)).subject
         attempt = await self._phone.answer(
-            asked.session_id, subject, Answer(asked.action), device_of(request)
+            asked.session_id,
+            subject,
+            Answer(asked.action),
+            device_of(request),
+            on_page=token is None,
+            acknowledged=asked.acknowledged,
         )
         return success({"status": attempt.status})
 

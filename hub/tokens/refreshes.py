@@ -13,7 +13,7 @@ from hub.tokens.endings import Endings
 from hub.tokens.events import AccountEvents
 from hub.tokens.issuing import Issuer
 from hub.tokens.rotation import Lineage, RefreshToken, Verdict, decide, parse, presenter
-from hub.tokens.session import Device, Ended, LoginLog, Offence, TokenPair
+from hub.tokens.session import Device, Ended, EndReason, LoginLog, Offence, TokenPair
 
 log = structlog.stdlib.get_logger("hub.tokens")
 
@@ -24,7 +24,7 @@ USER_AGENT_LENGTH = 512  # characters; the column's
 
 
 class Refreshes:
-    """Rotates refresh tokens, and ends sessions whose token was stolen or whose account is blocked."""
+    """Rotates refresh tokens, and ends sessions that are over, were stolen, or are of a blocked account."""
 
     def __init__(
         self,
@@ -62,13 +62,15 @@ class Refreshes:
             by = presenter(ip, user_agent, row["salt"])
             verdict = self._decide(presented, row, by, now)
             if verdict is Verdict.THEFT:
-                await self._end(row, "reuse_detected", "failed", device, now)
+                await self._end(row, "reuse_detected", "reuse_detected", "failed", device, now)
+            elif verdict is Verdict.ENDED and row["is_active"]:
+                await self._end(row, "expired", "expired_code", "failed", device, now)
             if verdict not in (Verdict.ROTATE, Verdict.REPEAT):
                 raise _refused(verdict.name.lower(), f"session {row['sid']}")
             if row["client_id"] != client_id:
                 raise _refused("foreign_client", f"session of client {row['client_id']!r}")
             if row["status"] != "active":
-                await self._end(row, "account_blocked", "blocked", device, now)
+                await self._end(row, "account_blocked", "account_blocked", "blocked", device, now)
                 REFRESHES.labels("blocked").inc()
                 raise AccountBlocked(f"user {row['user_id']} is {row['status']}")
             if verdict is Verdict.REPEAT:
@@ -118,6 +120,7 @@ class Refreshes:
     async def _end(
         self,
         row: Row,
+        why: EndReason,
         reason: Offence,
         status: Literal["failed", "blocked"],
         by: Device,
@@ -128,7 +131,7 @@ class Refreshes:
         device = by._replace(name=row["device_name"], type=row["device_type"], id=row["device_id"])
 
         async def work(tx: Connection) -> Ended:
-            ended = await self._endings.end(tx, user_id, [row["sid"]], reason, now)
+            ended = await self._endings.end(tx, user_id, [row["sid"]], why, now)
             if ended.sids:
                 await self._log.record(
                     tx,
@@ -146,7 +149,7 @@ class Refreshes:
 
         ended = await self._store.write(work)
         if ended.sids:
-            log.warning("session_ended", reason=reason, sid=row["sid"], user_id=user_id)
+            log.warning("session_ended", reason=why, sid=row["sid"], user_id=user_id)
             await self._endings.announce(ended)
 
 

@@ -49,6 +49,7 @@ EndReason = Literal[
     "password_changed",
     "unbound",
     "administrator",  # by an operator
+    "expired",  # its time was over when its refresh token came in
 ]
 
 
@@ -60,7 +61,7 @@ class Ended(NamedTuple):
     reason: EndReason
 
 
-Offence = Literal["reuse_detected", "account_blocked"]
+Offence = Literal["reuse_detected", "account_blocked", "expired_code"]
 
 
 class LoginLog(Protocol):
@@ -78,5 +79,5 @@ class LoginLog(Protocol):
         reason: Offence,
         device: Device,
         now: datetime,
-    ) -> None:
+    ) -> object:
         """Write one row of the login log."""

@@ -85,3 +85,11 @@ ON CONFLICT (email) DO UPDATE SET verified = 1, anon_id = :anon_id, updated_at =
 
 -- name: subscriber
 SELECT verified, anon_id FROM email_subscribers WHERE email = :email;
+
+-- name: contacts
+-- Where, and in which language, an account's person is told of something.
+SELECT u.email, u.email_verified, u.phone, u.is_phone_verified, u.country_code, w.language
+FROM users u
+LEFT JOIN user_login_types t ON t.user_id = u.id
+LEFT JOIN wechat_users w ON w.id = t.wechat_user_id
+WHERE u.id = :id;

@@ -18,6 +18,31 @@ DELETE FROM code_locks WHERE (address, purpose, asker) IN (
     ORDER BY locked_until LIMIT :limit
 );
 
+-- name: remove_budgets (mysql)
+DELETE FROM sms_budgets WHERE day < :day ORDER BY day LIMIT :limit;
+
+-- name: remove_budgets (sqlite)
+DELETE FROM sms_budgets WHERE (day, scope) IN (
+    SELECT day, scope FROM sms_budgets WHERE day < :day ORDER BY day LIMIT :limit
+);
+
+-- name: remove_warnings (mysql)
+DELETE FROM account_warnings WHERE told_at < :told_at ORDER BY told_at LIMIT :limit;
+
+-- name: remove_warnings (sqlite)
+DELETE FROM account_warnings WHERE (user_id, kind) IN (
+    SELECT user_id, kind FROM account_warnings WHERE told_at < :told_at ORDER BY told_at LIMIT :limit
+);
+
+-- name: remove_reports (mysql)
+DELETE FROM sign_in_reports WHERE reported_at < :reported_at ORDER BY reported_at LIMIT :limit;
+
+-- name: remove_reports (sqlite)
+DELETE FROM sign_in_reports WHERE (source, reporter) IN (
+    SELECT source, reporter FROM sign_in_reports WHERE reported_at < :reported_at
+    ORDER BY reported_at LIMIT :limit
+);
+
 -- name: remove_password_tries (mysql)
 DELETE FROM password_tries WHERE updated_at < :updated_at ORDER BY updated_at LIMIT :limit;
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -66,15 +67,19 @@ async def test_another_device_is_told(hub: HubProcess, http: httpx2.AsyncClient)
         seq = stream.greeting["seq"]
         assert stream.greeting["session_id"] == reply["session_id"]
         assert 6800 < stream.greeting["expires_in"] <= 7200
-        other = await sign_in(hub.url, device_name="Tablet", device_type="android")
+        tablet = {"device_name": "Tablet", "device_type": "android", "device_id": secrets.token_hex(8)}
+        other = await sign_in(hub.url, **tablet)
         created = await stream.frame()
         assert (created["type"], created["seq"]) == ("session.created", seq + 1)
         assert created["created_at"].endswith("Z")
         assert created["data"]["session_id"] == other["session_id"]
         assert created["data"]["device_name"] == "Tablet"
+        alert = await stream.frame()
+        assert (alert["type"], alert["seq"]) == ("security.alert", seq + 2)
+        assert alert["data"]["signals"] == ["new_device"]
         await http.post("/api/logout", headers=bearer(other))
         revoked = await stream.frame()
-        assert (revoked["type"], revoked["seq"]) == ("session.revoked", seq + 2)
+        assert (revoked["type"], revoked["seq"]) == ("session.revoked", seq + 3)
         assert revoked["data"] == {"session_id": other["session_id"], "reason": "logout"}
 
 

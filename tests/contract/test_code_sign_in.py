@@ -275,7 +275,7 @@ async def test_a_sign_in_takes_few_statements(
     await entry.sign_in(code=code)
     assert names[:2] == ["codes.use", "accounts.by_phone"]
     assert names[-2:] == ["audit.record", "accounts.profile"]
-    assert len(names) <= 9
+    assert len(names) <= 10
 
 
 async def test_asker_and_device_are_apart(entry: Entry, store: Store) -> None:

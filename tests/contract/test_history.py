@@ -5,12 +5,12 @@ from datetime import timedelta
 from hub.audit.history import FIRST, Cursor, LoginHistory
 from hub.audit.log import LoginLog
 from hub.store.database import Row, Store
-from tests.signing_in import LAPTOP, make_user
+from tests.signing_in import LAPTOP, NOWHERE, make_user
 
 
 async def record(store: Store, user: Row | None, account: str, seconds: float = 0) -> None:
     """Put a failed try on record, so many seconds from now."""
-    await LoginLog().record(
+    await LoginLog(NOWHERE).record(
         store,
         user_id=user["id"] if user else None,
         account=account,
@@ -47,7 +47,7 @@ async def test_pages_within_one_millisecond(store: Store) -> None:
     user = await make_user(store)
     now = store.now()
     for _ in range(7):
-        await LoginLog().record(
+        await LoginLog(NOWHERE).record(
             store, user_id=user["id"], account="a", method="wechat", status="success", device=LAPTOP, now=now
         )
     [ids] = await walk(store, user, 10)

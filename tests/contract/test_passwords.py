@@ -15,7 +15,6 @@ from hub.accounts.password_sign_in import PasswordSignIn, SignedIn
 from hub.accounts.passwords import Passwords, accepted
 from hub.accounts.profile import Profiles
 from hub.accounts.tries import Asker, Tries
-from hub.audit.log import LoginLog
 from hub.codes import addresses
 from hub.codes.changes.password_reset import PasswordReset
 from hub.errors import (
@@ -35,7 +34,7 @@ from hub.tokens.claims import Claims
 from hub.tokens.events import AccountEvents
 from hub.tokens.service import TokenPair
 from tests.code_sign_in import EMAIL, NUMBER, OWNER, Entry, another, ask, make_entry
-from tests.signing_in import LAPTOP, Clock, execute, rows, warm
+from tests.signing_in import LAPTOP, Clock, execute, make_watching, rows, warm
 
 GOOD = "correct horse battery"
 OTHER = "another horse battery"
@@ -89,10 +88,11 @@ async def house(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     tries = Tries(store, limited=True)
     check = PasswordCheck(store, passwords, tries)
     events = AccountEvents(store, MemoryBroker())
-    change = PasswordChange(store, passwords, check, tries, entry.sessions, events)
-    sign_in = PasswordSignIn(store, check, entry.sessions, Profiles(store), LoginLog(), addresses.contact)
+    signals = make_watching(store, MemoryBroker()).signals
+    change = PasswordChange(store, passwords, check, tries, entry.sessions, events, signals)
+    sign_in = PasswordSignIn(store, check, entry.sessions, Profiles(store), signals, addresses.contact)
     await entry.sessions.start()
-    yield House(entry, sign_in, change, PasswordReset(store, entry.codes, passwords, change))
+    yield House(entry, sign_in, change, PasswordReset(store, entry.codes, passwords, change, signals))
     await entry.sessions.stop()
     await passwords.stop()
 
@@ -268,7 +268,7 @@ async def test_a_reset_ends_all_sessions(house: House, store: Store, database_ur
     """The new password counts, the old one not, nobody is signed in, and the streams are told."""
     tokens = await house.register()
     code = await ask(store, house.entry.codes, EMAIL, "reset_password")
-    await house.reset.reset(CONTACT, code, OTHER, OWNER)
+    await house.reset.reset(CONTACT, code, OTHER, OWNER, LAPTOP)
     assert not await house.runs(tokens)
     assert isinstance(await house.fail(password=GOOD), InvalidCredentials)
     await house.enter(password=OTHER)
@@ -283,7 +283,7 @@ async def test_a_reset_unlocks_the_password(house: House, store: Store, database
     await execute(database_url, "UPDATE password_tries SET failures = 100 WHERE account <> ''")
     assert isinstance(await house.fail(password=GOOD), PasswordLocked)
     code = await ask(store, house.entry.codes, EMAIL, "reset_password")
-    await house.reset.reset(CONTACT, code, OTHER, OWNER)
+    await house.reset.reset(CONTACT, code, OTHER, OWNER, LAPTOP)
     await house.enter(password=OTHER, asker=ELSEWHERE)
 
 
@@ -296,10 +296,10 @@ async def test_a_reset_takes_a_code_of_its_own_purpose(house: House, store: Stor
     unused = await ask(store, house.entry.codes, nobodys.address, "reset_password")
     for given, code in ((CONTACT, another(right)), (nobodys, unused)):
         with pytest.raises(InvalidCode):
-            await house.reset.reset(given, code, OTHER, OWNER)
+            await house.reset.reset(given, code, OTHER, OWNER, LAPTOP)
     if login != right:
         with pytest.raises(InvalidCode):
-            await house.reset.reset(CONTACT, login, OTHER, OWNER)
+            await house.reset.reset(CONTACT, login, OTHER, OWNER, LAPTOP)
     assert await house.runs(tokens)
     await house.enter()
 
@@ -310,7 +310,7 @@ async def test_one_of_parallel_resets_wins(house: House, store: Store) -> None:
     code = await ask(store, house.entry.codes, EMAIL, "reset_password")
     await warm(store)
     outcomes = await asyncio.gather(
-        *(house.reset.reset(CONTACT, code, f"horse number {n}", OWNER) for n in range(3)),
+        *(house.reset.reset(CONTACT, code, f"horse number {n}", OWNER, LAPTOP) for n in range(3)),
         return_exceptions=True,
     )
     assert sorted(type(outcome).__name__ for outcome in outcomes) == [
@@ -327,19 +327,19 @@ async def test_a_weak_new_password_changes_nothing(house: House, store: Store, p
     tokens = await house.register(username="lina-1990")
     code = await ask(store, house.entry.codes, EMAIL, "reset_password")
     with pytest.raises(InvalidRequest) as refused:
-        await house.reset.reset(CONTACT, code, password, OWNER)
+        await house.reset.reset(CONTACT, code, password, OWNER, LAPTOP)
     assert refused.value.errors[0].field == "new_password"
     with pytest.raises(InvalidRequest):
-        await house.change.change(await house.claims(tokens), GOOD, password, HOME)
+        await house.change.change(await house.claims(tokens), GOOD, password, HOME, LAPTOP)
     assert await house.runs(tokens)
-    await house.reset.reset(CONTACT, code, OTHER, OWNER)
+    await house.reset.reset(CONTACT, code, OTHER, OWNER, LAPTOP)
 
 
 async def test_a_change_ends_the_other_sessions(house: House) -> None:
     """This one runs on, and only the new password signs in."""
     tokens = await house.register()
     elsewhere = (await house.enter()).tokens
-    await house.change.change(await house.claims(tokens), GOOD, OTHER, HOME)
+    await house.change.change(await house.claims(tokens), GOOD, OTHER, HOME, LAPTOP)
     assert await house.runs(tokens)
     assert not await house.runs(elsewhere)
     assert isinstance(await house.fail(password=GOOD), InvalidCredentials)
@@ -351,12 +351,12 @@ async def test_a_change_takes_the_current_password(house: House) -> None:
     tokens = await house.register()
     claims = await house.claims(tokens)
     with pytest.raises(InvalidRequest):
-        await house.change.change(claims, None, OTHER, HOME)
+        await house.change.change(claims, None, OTHER, HOME, LAPTOP)
     with pytest.raises(InvalidCredentials):
-        await house.change.change(claims, OTHER, OTHER, HOME)
+        await house.change.change(claims, OTHER, OTHER, HOME, LAPTOP)
     await house.enter()
     first = await house.register(NUMBER, password=None)
-    await house.change.change(await house.claims(first), None, OTHER, HOME)
+    await house.change.change(await house.claims(first), None, OTHER, HOME, LAPTOP)
     await house.enter(NUMBER, OTHER)
 
 
@@ -365,7 +365,7 @@ async def test_a_change_demands_a_recent_sign_in(house: House, clock: Clock) -> 
     claims = await house.claims(await house.register())
     clock.forward(601)
     with pytest.raises(ReauthRequired):
-        await house.change.change(claims, GOOD, OTHER, HOME)
+        await house.change.change(claims, GOOD, OTHER, HOME, LAPTOP)
 
 
 async def test_one_of_parallel_changes_wins(house: House, store: Store) -> None:
@@ -373,7 +373,7 @@ async def test_one_of_parallel_changes_wins(house: House, store: Store) -> None:
     claims = await house.claims(await house.register())
     await warm(store)
     outcomes = await asyncio.gather(
-        *(house.change.change(claims, GOOD, f"horse number {n}", HOME) for n in range(4)),
+        *(house.change.change(claims, GOOD, f"horse number {n}", HOME, LAPTOP) for n in range(4)),
         return_exceptions=True,
     )
     assert sum(outcome is None for outcome in outcomes) == 1
@@ -387,10 +387,10 @@ async def test_a_password_reauthenticates(house: House, clock: Clock) -> None:
     claims = await house.claims(tokens)
     clock.forward(601)
     with pytest.raises(InvalidCredentials):
-        await house.change.prove(claims, OTHER, HOME)
-    prove = await house.change.prove(claims, GOOD, HOME)
+        await house.change.prove(claims, OTHER, HOME, LAPTOP)
+    prove = await house.change.prove(claims, GOOD, HOME, LAPTOP)
     access_token, _ = await house.entry.sessions.reauthenticate(claims, prove)
     fresh = await house.entry.sessions.verify(access_token)
     assert fresh.sid == claims.sid
     assert fresh.auth_time >= claims.auth_time + 601
-    await house.change.change(fresh, GOOD, OTHER, HOME)
+    await house.change.change(fresh, GOOD, OTHER, HOME, LAPTOP)

@@ -121,7 +121,9 @@ def full_mariadb(mariadb_server: MariaDB, mariadb_schema: str) -> Iterator[Mysql
 def scans_in_sqlite(link: sqlite3.Connection, bound: Bound) -> list[str]:
     """The steps of the plan that read a whole table or a whole index."""
     plan = [row[3] for row in link.execute(f"EXPLAIN QUERY PLAN {bound.sql}", bound.values)]
-    return [step for step in plan if re.match(r"SCAN (?!CONSTANT ROW|\()", step)]
+    derived = {step.split()[1] for step in plan if step.startswith(("CO-ROUTINE", "MATERIALIZE"))}
+    scans = [step for step in plan if re.match(r"SCAN (?!CONSTANT ROW|\()", step)]
+    return [step for step in scans if step.split()[1] not in derived]  # those have their own steps
 
 
 def scans_in_mariadb(query: Mysql, bound: Bound) -> list[list[str]]:
@@ -167,7 +169,7 @@ def sample(name: str, text: str) -> dict[str, object]:
     tables = [seeds()[table] for table in re.findall(r"(?i)\b(?:FROM|JOIN|UPDATE|INTO)\s+(\w+)", code)]
     values: dict[str, object] = {}
     for parameter in set(re.findall(r"(?<!:):(\w+)", code)):
-        if parameter == "limit":
+        if parameter in ("limit", "remembered"):
             values[parameter] = 10
             continue
         less, more = (re.search(rf"{sign}=?\s*:{parameter}\b", code) for sign in "<>")

@@ -29,6 +29,7 @@ OUTCOMES = (
     "provider_away",
     "provider_denied",
     "reported",
+    "risk",
     "snapshot_user",
 )
 DOORS = ("h5", "official_account", "open_platform", "mini_program", "app")

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 from hub.accounts.profile import Profiles
 from hub.codes.changes.contact_binding import ContactBinding
 from hub.codes.changes.password_reset import PasswordReset
-from hub.codes.routes import CallingCode, Code, Email, Number, asker, one_contact
+from hub.codes.routes import CallingCode, Code, Email, Number, asker, device, one_contact
 from hub.limits.guard import VERIFY, Guard
 from hub.tokens.claims import Claims
 from hub.tokens.service import Sessions
@@ -80,7 +80,9 @@ class ChangeRoutes:
         self._origins.check(request)
         asked = await body(request, ResetPassword)
         contact = one_contact(asked.phone, asked.country_code, asked.email)
-        await self._reset.reset(contact, asked.code, asked.new_password, asker(request, self._cookies))
+        await self._reset.reset(
+            contact, asked.code, asked.new_password, asker(request, self._cookies), device(request)
+        )
         return success(None, headers=headers)
 
     async def bind_phone(self, request: Request) -> Response:

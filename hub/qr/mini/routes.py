@@ -69,7 +69,12 @@ class MiniRoutes:
         asked = await body(request, MiniConfirm)
         grant = self._grants.demand_token(bearer(request) or "", hashed(asked.session_id))
         attempt, phone_bound = await self._door.answer(
-            asked.session_id, grant.subject, Answer(asked.action), device_of(request), asked.phone_code
+            asked.session_id,
+            grant.subject,
+            Answer(asked.action),
+            device_of(request),
+            asked.phone_code,
+            acknowledged=asked.acknowledged,
         )
         told = {"phone_bound": phone_bound} if asked.phone_code else {}
         return success({"status": attempt.status, **told}, headers=headers)

@@ -91,7 +91,14 @@ class MiniDoor:
         return await self._phone.claim(attempt, identity.subject, identity.profile())
 
     async def answer(
-        self, session_id: str, subject: str, answer: Answer, device: Device, phone_code: str | None = None
+        self,
+        session_id: str,
+        subject: str,
+        answer: Answer,
+        device: Device,
+        phone_code: str | None = None,
+        *,
+        acknowledged: bool = False,
     ) -> Answered:
         """Answer as `Phone.answer`; a confirmation with *phone_code* gives the account its number.
 
@@ -100,7 +107,10 @@ class MiniDoor:
         confirm without a number.
         """
         if phone_code is None or answer is not Answer.CONFIRM:
-            return Answered(await self._phone.answer(session_id, subject, answer, device), False)
+            answered = await self._phone.answer(
+                session_id, subject, answer, device, acknowledged=acknowledged
+            )
+            return Answered(answered, False)
         contact = await self._number(phone_code)
         changed: list[Changed] = []
 
@@ -108,7 +118,9 @@ class MiniDoor:
             given = await self._bindings.give_number(tx, user_id, contact, now)
             changed[:] = [given] if given else []
 
-        attempt = await self._phone.answer(session_id, subject, answer, device, within=give)
+        attempt = await self._phone.answer(
+            session_id, subject, answer, device, within=give, acknowledged=acknowledged
+        )
         for one in changed:
             await self._bindings.announce(one)
         return Answered(attempt, bool(changed))
