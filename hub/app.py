@@ -226,7 +226,9 @@ def create_app(settings: Settings) -> Starlette:
     )
     door_names = doors.names(settings.default_door)
 
-    mini = MiniRoutes(attempts, doors.mini_program, grants, guard, info) if doors.mini_program else None
+    mini = None
+    if doors.mini_program:
+        mini = MiniRoutes(attempts, doors.mini_program, binding, grants, guard, info)
 
     sockets = OpenSockets()
     qr_sockets = QrSockets(

@@ -200,3 +200,74 @@ async def test_a_refreshed_attempt_still_binds(hub_alone: HubProcess) -> None:
             await phone.answer()
             assert [(await frame(socket))["status"] for _ in range(2)] == ["scanned", "confirmed"]
         assert (await member_.bind(qr_code=renewed["qr_code"])).status_code == 200
+
+
+async def led_back(browser: Browser, person: str) -> httpx2.Response:
+    """Approve on WeChat's own page, and come back."""
+    answer = await browser.http.get(browser.attempt["authorize_url"], headers={"x-sandbox-person": person})
+    return await browser.http.get(answer.headers["location"])
+
+
+async def test_wechat_s_own_page_binds(hub_alone: HubProcess) -> None:
+    """WeChat has asked the person, and the page that comes back neither signs in nor redeems."""
+    async with member(hub_alone) as member_:
+        browser = member_.browser
+        await browser.begin(purpose="bind", door="open_platform")
+        page = await led_back(browser, "alice")
+        assert page.status_code == 200
+        assert 'name="attempt"' not in page.text
+        status = (await browser.status()).json()["data"]
+        assert (status["status"], status["user_info"]["user_id"]) == ("confirmed", None)
+        refused(await browser.redeem(), 409, "wrong-state")
+        bound = await member_.bind(qr_code="A" * 22)
+        assert bound.json()["data"]["login_type"] == "both", bound.text
+
+
+async def test_wechat_s_own_page_refuses_anothers(hub_alone: HubProcess) -> None:
+    """There too it is another account's, and stays that."""
+    owner = account(await sign_in(hub_alone.url, "bob"))
+    async with member(hub_alone) as member_:
+        browser = member_.browser
+        await browser.begin(purpose="bind", door="open_platform")
+        await led_back(browser, "bob")
+        status = (await browser.status()).json()["data"]
+        assert (status["status"], status["reason"]) == ("failed", "already_bound")
+        refused(await member_.bind(qr_code="A" * 22), 409, "already-bound")
+    assert account(await sign_in(hub_alone.url, "bob")) == owner
+
+
+async def test_the_mini_program_binds(hub_alone: HubProcess) -> None:
+    """It is told which account it is about, and its confirmation signs nobody in."""
+    async with member(hub_alone) as member_, Person(hub_alone.url) as phone:
+        browser = member_.browser
+        await browser.begin(purpose="bind", door="mini_program")
+        made = (await phone.post("/sandbox/mini-program/login", person="alice")).json()["code"]
+        claimed = await phone.post(f"{AT}/mini/scan", scene=browser.attempt["qr_code"], js_code=made)
+        told = claimed.json()["data"]
+        assert told["account_name"] == f"+86{member_.number[:3]}****{member_.number[-4:]}"
+        phone.http.headers["authorization"] = f"Bearer {told['grant']}"
+        confirmed = await phone.post(f"{AT}/confirm", session_id=browser.session_id, action="confirm")
+        assert confirmed.json()["data"] == {"status": "confirmed"}
+        assert (await member_.bind()).json()["data"]["login_type"] == "both"
+
+
+@pytest.mark.parametrize("confirm", ["link", "auto"])
+async def test_the_official_account_binds(tmp_path: Path, confirm: str) -> None:
+    """Its link leads to the page that names the account, even where scans confirm by themselves."""
+    hub = HubProcess(tmp_path, WECHAT_OA_CONFIRM=confirm).start()
+    try:
+        async with member(hub) as member_, Phone(hub.url) as phone:
+            browser = member_.browser
+            await browser.begin(purpose="bind", door="official_account")
+            pushed = await browser.http.post(
+                "/sandbox/official-account/scan",
+                json={"scene": browser.attempt["qr_code"], "person": "alice"},
+            )
+            assert (await browser.status()).json()["data"]["status"] == "scanned"
+            (link,) = pushed.json()["reply"]["links"]
+            page = await phone.scan(link)
+            assert f"{member_.number[:3]}****{member_.number[-4:]}" in page.text
+            await phone.answer()
+            assert (await member_.bind()).json()["data"]["login_type"] == "both"
+    finally:
+        hub.stop()

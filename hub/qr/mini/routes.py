@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 from hub.limits.guard import VERIFY, Guard
 from hub.qr.attempts import Attempts
+from hub.qr.binding import Binding
 from hub.qr.grants import Grants
 from hub.qr.identifiers import hashed
 from hub.qr.mini.service import MiniDoor
@@ -39,10 +40,17 @@ class MiniRoutes:
     """`POST /api/auth/wechat/mini/scan`, and the confirmations that come with its grants."""
 
     def __init__(
-        self, attempts: Attempts, door: MiniDoor, grants: Grants, guard: Guard, info: RequestInfo
+        self,
+        attempts: Attempts,
+        door: MiniDoor,
+        binding: Binding,
+        grants: Grants,
+        guard: Guard,
+        info: RequestInfo,
     ) -> None:
         self._attempts = attempts
         self._door = door
+        self._binding = binding
         self._grants = grants
         self._guard = guard
         self._info = info
@@ -52,14 +60,16 @@ class MiniRoutes:
         return [Route("/api/auth/wechat/mini/scan", self.scan, methods=["POST"])]
 
     async def scan(self, request: Request) -> Response:
-        """Claim an attempt, and give the grant to answer for it."""
+        """Claim an attempt, and give the grant to answer for it; one to bind names the account."""
         headers = await self._guard.spend(VERIFY, client_address(request))
         asked = await body(request, MiniScan)
         attempt = await self._door.scan(asked.scene, asked.js_code)
+        account = await self._binding.account_name(attempt)
         reply = {
             "session_id": self._attempts.made.session_id(attempt.session_seed, attempt.key),
             "request": self._info.describe(attempt, client_address(request), language(request)),
             "grant": self._grants.token(attempt.key, attempt.scanned_by or ""),
+            **({"account_name": account} if account else {}),
         }
         return success(reply, headers=headers)
 

@@ -175,7 +175,7 @@ class OfficialAccountDoor:
         if attempt.scanned_by != subject:
             raise AlreadyClaimed("another person's")
         if attempt.status is Status.SCANNED:
-            if self._auto:
+            if self._auto and attempt.purpose == "login":  # whose account it is to bind, only the page says
                 return await self._confirm(attempt, subject)
             return "link" if attempt.confirm_link == link_hash else None
         if attempt.status is Status.CONFIRMED:
