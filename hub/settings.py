@@ -30,7 +30,7 @@ Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 SmsProviders = Annotated[tuple[Literal["console", "aliyun", "tencent"], ...], NoDecode]
 EmailProviders = Annotated[tuple[Literal["console", "smtp"], ...], NoDecode]
 
-_AES_KEY = re.compile(r"[A-Za-z0-9]{43}")
+_AES_KEY = re.compile(r"[A-Za-z0-9+/]{43}")
 _TEMPLATE = re.compile(r"(\*|[a-z_]+)(:[A-Za-z-]+)?=[^\s/=]+(/[a-z_]+)*")
 _DEMANDED = {
     "aliyun": (
