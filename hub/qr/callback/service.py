@@ -116,10 +116,12 @@ class Callback:
         except HubError as error:
             outcome = await self._failed(consent, attempt_id, error)
         try:
-            await store.changed("qr.end_callback", state_hash=state_hash, outcome=outcome.name)
+            if await store.changed("qr.end_callback", state_hash=state_hash, outcome=outcome.name):
+                return outcome
         except StoreUnavailable as error:  # what happened is committed; only a second hit would ask for this
             log.warning("callback_not_ended", attempt=attempt_id, reason=error.reason)
-        return outcome
+            return outcome
+        return await self._await_first(consent, state_hash)  # it is settled, or another hit has ended it
 
     async def _declined(self, consent: Consent, attempt_id: int) -> Outcome:
         try:
