@@ -1,7 +1,6 @@
 """The scan grant that only the phone which scanned first has: a page's signed cookie, a program's bearer."""
 
 import base64
-import binascii
 from typing import NamedTuple
 
 from starlette.requests import HTTPConnection
@@ -51,7 +50,7 @@ class Grants:
         text = self._cookies.unsign(_TOKEN, token.removeprefix(PREFIX), LIFE) or ""
         try:
             grant = _grant(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             grant = None
         if grant is None or grant.key != key:
             raise GrantRequired("no scan grant for this attempt")
