@@ -297,6 +297,8 @@ class PasswordLocked(RateLimited):
 class InternalError(HubError):
     """A defect of ours; the caller learns nothing of it but the request id."""
 
+    close_code = 1011
+
 
 class ProviderFailed(HubError):
     """WeChat answered with an error, with garbage, or not at all."""

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import random
 import signal
 import socket
 import sys
@@ -15,11 +14,11 @@ from typing import Any
 import uvicorn
 from sse_starlette.sse import AppStatus
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.utils import ClientDisconnected
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-PING_INTERVAL = 20.0  # seconds, ± 10 %
+from hub.web.parking.lot import PING_INTERVAL
+from hub.web.parking.protocol import SocketProtocol
+
 HEAD_LIMIT = 64 * 1024  # bytes of a request line with its headers
 HEAD_TIME = 15.0  # seconds a client may take for them
 REFUSED_TIME = 1.0  # seconds the rest of a refused one is read, and thrown away
@@ -90,6 +89,11 @@ class HttpProtocol(HttpToolsProtocol):
             if self._head > HEAD_LIMIT and not self.transport.is_closing():
                 self._refuse()
 
+    def handle_websocket_upgrade(self) -> None:
+        """Make way for the sockets' protocol, and be no circle that only the garbage collector would find."""
+        super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # as uvicorn leaves it at the connection's end
+
     def _await_head(self) -> None:
         self._head = 0
         self._late = self.loop.call_later(HEAD_TIME, self.transport.close)
@@ -106,35 +110,6 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         self._have_head()
         self._late = self.loop.call_later(REFUSED_TIME, self.transport.close)
-
-
-class SocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's protocol with jittered pings, for after a restart all sockets are opened at one instant."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.ping_interval = PING_INTERVAL * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
-
-    def handle_parser_exception(self) -> None:
-        """Fail the socket; before its handshake is answered there is no close frame to send."""
-        if self.conn.close_sent is None:
-            self.transport.close()
-        else:
-            super().handle_parser_exception()
-
-    async def send(self, message: Any) -> None:
-        """Send one event. Raises ClientDisconnected where the socket has failed, which uvicorn calls misuse.
-
-        A refusal that is complete counts as an answer, which uvicorn forgets to note.
-        """
-        try:
-            await super().send(message)
-        except RuntimeError as error:
-            if self.transport.is_closing():
-                raise ClientDisconnected from error
-            raise
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
-            self.handshake_complete = True
 
 
 class Server(uvicorn.Server):

@@ -34,22 +34,44 @@ class OpenStreams:
     @contextmanager
     def hold(self, address: str, attempt: str) -> Iterator[None]:
         """Count one stream of each for the length of a `with` block. Raises TooManySockets."""
-        with self.hold_one(counted(address), PER_ADDRESS), self.hold_one(attempt, PER_ATTEMPT):
+        self.take(address, attempt)
+        try:
             yield
+        finally:
+            self.give_back(address, attempt)
 
     @contextmanager
     def hold_one(self, key: str, most: int) -> Iterator[None]:
         """Count one stream of *key* for the length of a `with` block. Raises TooManySockets."""
-        self.check_one(key, most)
-        self._open[key] += 1
-        PLACES.inc()
+        self.take_one(key, most)
         try:
             yield
         finally:
-            PLACES.dec()
-            self._open[key] -= 1
-            if not self._open[key]:
-                del self._open[key]
+            self.give_back_one(key)
+
+    def take(self, address: str, attempt: str) -> None:
+        """Count one stream of each until it is given back. Raises TooManySockets."""
+        self.check(address, attempt)
+        self.take_one(counted(address), PER_ADDRESS)
+        self.take_one(attempt, PER_ATTEMPT)
+
+    def give_back(self, address: str, attempt: str) -> None:
+        """Count one stream of each less."""
+        self.give_back_one(counted(address))
+        self.give_back_one(attempt)
+
+    def take_one(self, key: str, most: int) -> None:
+        """Count one stream of *key* until it is given back. Raises TooManySockets."""
+        self.check_one(key, most)
+        self._open[key] += 1
+        PLACES.inc()
+
+    def give_back_one(self, key: str) -> None:
+        """Count one stream of *key* less."""
+        PLACES.dec()
+        self._open[key] -= 1
+        if not self._open[key]:
+            del self._open[key]
 
     def check_one(self, key: str, most: int) -> None:
         """Raise TooManySockets if *key* may open no further stream."""

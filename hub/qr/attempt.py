@@ -72,30 +72,34 @@ class Attempt:
         """Whether nothing can happen to it any more."""
         return self.status in FINAL
 
-    def message(self, told_at: datetime | None = None) -> Message:
+    def snapshot(self, told_at: datetime | None = None) -> "Snapshot":
         """Return what watchers are told: public facts and absolute times, no secret, no session_id.
 
         *told_at* is the time of a publication, for whoever measures how long the way to the client takes.
         """
         claimed = self.status is not Status.PENDING and bool(self.scanned_by)
-        body = {
-            "status": self.status,
-            "reason": self.reason,
-            "expires_at": _milliseconds(self.expires_at),
-            "qr_code": self.qr_code if self.status is Status.PENDING else None,
-            "qr_expires_at": _milliseconds(self.qr_expires_at),
-            "user_info": {
+        return Snapshot(
+            seq=self.seq,
+            status=self.status,
+            reason=self.reason,
+            expires_at=self.expires_at,
+            qr_code=self.qr_code if self.status is Status.PENDING else None,
+            qr_expires_at=self.qr_expires_at,
+            user_info={
                 "user_id": self.user_id if self.status is Status.CONFIRMED else None,
                 "nickname": self.profile.get("nickname"),
                 "avatar_url": self.profile.get("avatar_url"),
             }
             if claimed
             else None,
-            "redirects": self.redirect_uri is not None,
-            "door": self.door,
-            "told_at": _milliseconds(told_at) if told_at else None,
-        }
-        return Message(self.seq, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+            redirects=self.redirect_uri is not None,
+            door=self.door,
+            told_at=told_at,
+        )
+
+    def message(self, told_at: datetime | None = None) -> Message:
+        """Return the `snapshot` in the form in which the broker holds it."""
+        return self.snapshot(told_at).message()
 
 
 _PLAIN = [name for name in Attempt.__slots__ if name not in ("key", "status", "profile")]
@@ -103,7 +107,7 @@ _PLAIN = [name for name in Attempt.__slots__ if name not in ("key", "status", "p
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The public state of an attempt at one `seq`, as held by the broker."""
+    """The public state of an attempt at one `seq`."""
 
     seq: int
     status: Status
@@ -118,7 +122,7 @@ class Snapshot:
 
     @classmethod
     def from_message(cls, message: Message) -> "Snapshot":
-        """Decode what `Attempt.message` made. Raises ValueError for what it did not make."""
+        """Decode what `message` made. Raises ValueError for what it did not make."""
         try:
             body = json.loads(message.body)
             return cls(
@@ -135,6 +139,21 @@ class Snapshot:
             )
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"not a snapshot: {error!r}") from error
+
+    def message(self) -> Message:
+        """Return the form in which the broker holds it."""
+        body = {
+            "status": self.status,
+            "reason": self.reason,
+            "expires_at": _milliseconds(self.expires_at),
+            "qr_code": self.qr_code,
+            "qr_expires_at": _milliseconds(self.qr_expires_at),
+            "user_info": self.user_info,
+            "redirects": self.redirects,
+            "door": self.door,
+            "told_at": _milliseconds(self.told_at) if self.told_at else None,
+        }
+        return Message(self.seq, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
 
     @property
     def final(self) -> bool:

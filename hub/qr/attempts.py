@@ -24,6 +24,7 @@ from hub.errors import (
 )
 from hub.qr import identifiers
 from hub.qr.attempt import Attempt, Snapshot, channel
+from hub.qr.attention import Attention
 from hub.qr.identifiers import Identifiers, hashed
 from hub.qr.rereading import Rereading
 from hub.qr.states import ROTATING_DOORS, Event, Lifetimes, Move, Status, deadline, decide, rotation_due
@@ -105,6 +106,7 @@ class Attempts:
         self.lives = lives
         self._contents = contents or {}
         self.rereading = Rereading(self.by_keys)
+        self.attention = Attention(store.now, self.by_keys, self.tick)
 
     async def begin(self, new: NewAttempt) -> Attempt:
         """Write a pending attempt, tell it, and return it. Raises ProviderAway with nothing written."""
@@ -191,7 +193,7 @@ class Attempts:
                     return snapshot
         attempt = await self.tick(await self.by_session(session_id))
         await self.tell(attempt)
-        return Snapshot.from_message(attempt.message())
+        return attempt.snapshot()
 
     async def tick(self, attempt: Attempt) -> Attempt:
         """Do what time alone demands, expiry or rotation, and return the attempt as it then stands.

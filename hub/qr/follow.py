@@ -1,19 +1,18 @@
-"""Following one attempt: what the socket, the event stream and the long poll have in common."""
+"""Following one attempt in a coroutine, as event stream and long poll do; and the sweep behind all of it."""
 
 import asyncio
-from contextlib import ExitStack
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 from prometheus_client import Histogram
 
-from hub.errors import StoreUnavailable
-from hub.qr.attempt import Attempt, Snapshot, channel
+from hub.errors import HubError
+from hub.qr.attempt import Snapshot
 from hub.qr.attempts import Attempts
-from hub.qr.identifiers import hashed
+from hub.qr.following import Following
 from hub.qr.rereading import BATCH
 from hub.realtime.sweep import Sweeper
-from hub.realtime.watch import Message, Watch
 
 DELIVERY_SECONDS = Histogram(
     "hub_qr_publish_to_frame_seconds",
@@ -21,99 +20,77 @@ DELIVERY_SECONDS = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5, 15),
 )
 
-_SUBSCRIBE_WAIT = 0.3  # seconds; a later confirmation only means that SQL is read once more
-_STORE_WAIT = 1.0
+
+def delivered(snapshot: Snapshot, now: datetime) -> None:
+    """Note that a client has got *snapshot*, for the time since its publication."""
+    if snapshot.told_at is not None:
+        DELIVERY_SECONDS.observe(max(0.0, (now - snapshot.told_at).total_seconds()))
 
 
 class Follower:
-    """Yields each newer snapshot of one attempt: subscribe, wait for the confirmation, read, then stream.
+    """Yields each newer snapshot of one attempt after *seq* to a coroutine.
 
-    It also tries the rotation and the expiry at the right second. `seq` is the last snapshot handed out. An
-    asynchronous context manager; entering raises AttemptNotFound.
+    It holds one, the newest. An asynchronous context manager; entering raises AttemptNotFound and
+    StoreUnavailable.
     """
 
     def __init__(self, attempts: Attempts, session_id: str, seq: int = 0) -> None:
         self._attempts = attempts
-        self._stack = ExitStack()
-        self._watch: Watch
-        self._again = False
-        self.session_id = session_id
-        self.seq = seq
-        self.current: Snapshot
+        self._following = Following(attempts, session_id)
+        self._error: HubError | None = None
+        self._woken: asyncio.Future[None] | None = None
+        self._current: Snapshot
+        self._seq = seq
 
     async def __aenter__(self) -> Self:
-        await self._subscribe()
+        self._current = await self._following.open()
+        self._seq = min(self._seq, self._current.seq)
+        self._following.start(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
-
-    async def switch(self, session_id: str) -> None:
-        """Follow another attempt from now on, from its first snapshot."""
-        self._stack.close()
-        self.session_id = session_id
-        self.seq = 0
-        await self._subscribe()
+        self._following.close()
 
     @property
     def finished(self) -> bool:
         """Whether nothing can follow what the caller knows already."""
-        return self.current.final and self.current.seq <= self.seq
+        return self._current.final and self._current.seq <= self._seq
 
     async def next(self) -> Snapshot:
-        """Return the next snapshot that is newer than the last one returned, however long that takes."""
-        while self.current.seq <= self.seq:
-            await self._advance()
-        self.seq = self.current.seq
-        return self.current
+        """Return the next snapshot that is newer than the last one returned, however long that takes.
+
+        Raises AttemptNotFound where the attempt is gone.
+        """
+        while self._current.seq <= self._seq:
+            if self._error is not None:
+                raise self._error
+            self._woken = asyncio.get_running_loop().create_future()
+            try:
+                await self._woken
+            finally:
+                self._woken = None
+        self._seq = self._current.seq
+        return self._current
 
     def delivered(self) -> None:
-        """Note that the client has got the snapshot handed out last, for the time since its publication."""
-        if self.current.told_at is not None:
-            late = (self._attempts.store.now() - self.current.told_at).total_seconds()
-            DELIVERY_SECONDS.observe(max(0.0, late))
+        """Note that the client has got the snapshot returned last."""
+        delivered(self._current, self._attempts.store.now())
 
-    async def _subscribe(self) -> None:
-        self._watch = self._stack.enter_context(self._attempts.broker.watch(channel(hashed(self.session_id))))
-        try:
-            if self._attempts.broker.healthy:
-                await self._watch.next(_SUBSCRIBE_WAIT)
-            self._take(await self._attempts.by_session(self.session_id))
-        except BaseException:
-            self._stack.close()
-            raise
+    # --- What the following calls.
 
-    async def _advance(self) -> None:
-        """Wait for one signal and act upon it; the database being away only delays."""
-        try:
-            if self._again:
-                attempt = await self._attempts.rereading.read(hashed(self.session_id))
-                self._again = False
-                self._take(attempt)
-                return
-            due = None if self.current.final else self.current.due_in(self._attempts.store.now()) + 0.005
-            signal = await self._watch.next(due)
-            if isinstance(signal, Message):
-                self._hear(signal)
-            elif signal is None:
-                self._take(await self._attempts.tick(await self._attempts.by_session(self.session_id)))
-            else:
-                self._again = True
-        except StoreUnavailable:
-            await asyncio.sleep(_STORE_WAIT)
+    def news(self, snapshot: Snapshot) -> None:
+        self._current = snapshot
+        self._wake()
 
-    def _hear(self, message: Message) -> None:
-        if message.seq <= self.current.seq:
-            return
-        try:
-            self.current = Snapshot.from_message(message)
-        except ValueError:  # a process of another version has told it; SQL is the same for both
-            self._again = True
+    def gone(self, error: HubError) -> None:
+        self._error = error
+        self._wake()
 
-    def _take(self, attempt: Attempt) -> None:
-        self.current = Snapshot.from_message(attempt.message())
+    def _wake(self) -> None:
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
 
 
 class Sweep(Sweeper):

@@ -1,6 +1,6 @@
 """The WebSocket edge of the QR sign-in: one conversation per waiting browser."""
 
-import asyncio
+from contextlib import ExitStack
 from typing import Any, ClassVar
 
 from starlette.routing import BaseRoute, WebSocketRoute
@@ -11,11 +11,14 @@ from hub.limits.concurrency import OpenStreams
 from hub.limits.guard import QR, Guard
 from hub.qr.attempt import Snapshot
 from hub.qr.attempts import Attempts
-from hub.qr.follow import Follower
+from hub.qr.follow import delivered
+from hub.qr.following import Following
 from hub.qr.identifiers import hashed
 from hub.qr.phone import Phone
 from hub.qr.routes import Watch
 from hub.qr.states import Status
+from hub.realtime.wheel import Wheel
+from hub.web.language import language
 from hub.web.origins import Origins
 from hub.web.parsing import client_address, query
 from hub.web.problems import refuse
@@ -42,9 +45,10 @@ class QrSockets:
         self.attempts = attempts
         self.phone = phone
         self.guard = guard
+        self.streams = streams
+        self.sockets = sockets
         self.base_url = base_url
-        self._streams = streams
-        self._sockets = sockets
+        self.lingering: Wheel[QrConversation] = Wheel(lambda conversation: conversation.leave())
         self._origins = origins
 
     def routes(self) -> list[BaseRoute]:
@@ -53,18 +57,20 @@ class QrSockets:
 
     async def serve(self, websocket: WebSocket) -> None:
         """Check, subscribe, accept, and talk until one side ends it; refusals are plain HTTP answers."""
-        session_id = websocket.path_params["session_id"]
-        address = client_address(websocket)
         try:
             self._origins.check(websocket)
-            asked = query(websocket, Watch)
-            with self._streams.hold(address, hashed(session_id)):
-                async with Follower(self.attempts, session_id, asked.seq or 0) as follower:
-                    await accept(websocket)
-                    conversation = QrConversation(self, websocket, follower, address)
-                    with self._sockets.hold(conversation):
-                        conversation.start_telling()
-                        await conversation.run()
+            known = query(websocket, Watch).seq or 0
+            following = Following(self.attempts, websocket.path_params["session_id"])
+            place = client_address(websocket), hashed(following.session_id)
+            with ExitStack() as undo:
+                self.streams.take(*place)
+                undo.callback(self.streams.give_back, *place)
+                first = await following.open()
+                undo.callback(following.close)
+                await accept(websocket)
+                undo.pop_all()
+            conversation = QrConversation(self, language(websocket), place, following, first, known)
+            await self.sockets.serve(websocket, conversation)
         except HubError as error:
             await websocket.send_denial_response(await refuse(websocket, error))
         except WebSocketDisconnect:
@@ -72,49 +78,99 @@ class QrSockets:
 
 
 class QrConversation(Conversation):
-    """A browser that waits for one attempt after another, and is sent each newer snapshot."""
+    """A browser that waits for one attempt after another, and is sent each newer snapshot.
+
+    *place* is what it holds of the limits, *first* what it finds, *known* the seq that it need not be told.
+    """
+
+    __slots__ = ("_final", "_following", "_hub", "_place", "_slot", "_unsent")
 
     types: ClassVar = ("refresh", "cancel")
 
-    def __init__(self, hub: QrSockets, websocket: WebSocket, follower: Follower, address: str) -> None:
-        super().__init__(websocket)
+    def __init__(
+        self,
+        hub: QrSockets,
+        language: str,
+        place: tuple[str, str],
+        following: Following,
+        first: Snapshot,
+        known: int,
+    ) -> None:
+        super().__init__(language)
         self._hub = hub
-        self._follower = follower
-        self._address = address
+        self._place = place
+        self._following = following
+        self._unsent = first if first.seq > known else None
+        self._final = first if first.final else None
+        self._slot = 0  # among those that linger
 
-    async def tell(self) -> None:
-        """Send each newer snapshot, up to the final one, and close."""
-        follower = self._follower
-        while not follower.finished:
-            await self.send(self._frame(await follower.next()))
-            follower.delivered()
-        last = follower.current
-        if last.status is not Status.CONFIRMED:
-            await asyncio.sleep(LINGER)
-        self.close(_CLOSED_FINAL[last.status], last.reason or "")
+    def begin(self) -> None:
+        if self._unsent is not None:
+            self._tell(self._unsent)
+        elif self._final is not None:
+            self._finish(self._final)
+        self._following.start(self)
+
+    def news(self, snapshot: Snapshot) -> None:
+        """Send a newer snapshot, or keep it until the client can take it."""
+        if self.line.ready:
+            self._tell(snapshot)
+        else:
+            self._unsent = snapshot
+
+    def gone(self, error: HubError) -> None:
+        """Close: nothing is followed any more."""
+        self.line.close(error.close_code, error.slug)
+
+    def resumed(self) -> None:
+        if self._unsent is not None:
+            self._tell(self._unsent)
+
+    def ended(self) -> None:
+        self._following.close()
+        self._hub.lingering.remove(self, self._slot)
+        self._hub.streams.give_back(*self._place)
+        self._hub.sockets.remove(self)
+
+    def leave(self) -> None:
+        """Close: nobody has asked for another attempt."""
+        if self._final is not None:
+            self.line.close(_CLOSED_FINAL[self._final.status], self._final.reason or "")
 
     async def obey(self, frame: dict[str, Any]) -> None:
         """Cancel the attempt, or go on with its successor on the same socket."""
         if frame["type"] == "cancel":
-            await self._hub.phone.cancel(self._follower.session_id)
+            await self._hub.phone.cancel(self._following.session_id)
         else:
             await self._refresh()
 
     async def _refresh(self) -> None:
         attempts = self._hub.attempts
-        attempt = await attempts.by_session(self._follower.session_id)
+        attempt = await attempts.by_session(self._following.session_id)
         if attempt.successor_id is None:
-            await self._hub.guard.spend(QR, self._address)
+            await self._hub.guard.spend(QR, self._place[0])
         successor = await attempts.succeed(attempt)
         session_id = attempts.made.session_id(successor.session_seed, successor.key)
-        await self.stop_telling()
-        try:
-            await self._follower.switch(session_id)
-        except HubError as error:  # neither attempt is followed now: the client has to come back
-            self.close(error.close_code, error.slug)
-            return
-        self.start_telling()
+        following = Following(attempts, session_id)
+        first = await following.open()
+        self._following.close()
+        self._following = following
+        self._hub.lingering.remove(self, self._slot)
+        self._final = None
+        self.news(first)
+        following.start(self)
 
-    def _frame(self, snapshot: Snapshot) -> dict[str, Any]:
-        attempts = self._hub.attempts
-        return snapshot.frame(self._follower.session_id, self._hub.base_url, attempts.store.now())
+    def _tell(self, snapshot: Snapshot) -> None:
+        self._unsent = None
+        now = self._hub.attempts.store.now()
+        self.send(snapshot.frame(self._following.session_id, self._hub.base_url, now))
+        delivered(snapshot, now)
+        if snapshot.final:
+            self._finish(snapshot)
+
+    def _finish(self, snapshot: Snapshot) -> None:
+        self._final = snapshot
+        if snapshot.status is Status.CONFIRMED:
+            self.leave()
+        else:
+            self._slot = self._hub.lingering.put(self, LINGER)

@@ -6,9 +6,10 @@ is told what it missed.
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from typing import Annotated, Any, ClassVar
 
+import structlog
 from prometheus_client import Counter
 from pydantic import Field
 from sse_starlette import ServerSentEvent
@@ -19,16 +20,20 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from hub.errors import FieldError, HubError, InvalidRequest, Unauthorized
 from hub.limits.concurrency import PER_ADDRESS, OpenStreams
+from hub.realtime.wheel import Wheel
 from hub.tokens.claims import Claims
 from hub.tokens.events import Event
 from hub.tokens.follow import Follower, Followers
 from hub.tokens.service import Sessions
 from hub.web.answers import dump
+from hub.web.language import language
 from hub.web.origins import Origins
 from hub.web.parsing import Body, bearer, client_address, query
 from hub.web.problems import refuse
-from hub.web.sockets import Conversation, OpenSockets, accept
+from hub.web.sockets import CLOSED_DEFECT, Conversation, OpenSockets, accept
 from hub.web.streams import event_stream, last_event_id
+
+log = structlog.stdlib.get_logger("hub.events")
 
 EVENTS = Counter("hub_account_events_sent_total", "Account events sent to clients.", ["type", "channel"])
 
@@ -60,7 +65,8 @@ class AccountStream:
         self.sessions = sessions
         self.followers = followers
         self.streams = streams
-        self._sockets = sockets
+        self.sockets = sockets
+        self.limits: Wheel[AccountConversation] = Wheel(lambda conversation: conversation.late())
         self._origins = origins
 
     def routes(self) -> list[BaseRoute]:
@@ -75,11 +81,14 @@ class AccountStream:
         try:
             self._origins.check(websocket)
             asked = query(websocket, Resume)
-            with self.streams.hold_one(client_address(websocket), PER_ADDRESS):
+            address = client_address(websocket)
+            with ExitStack() as undo:
+                self.streams.take_one(address, PER_ADDRESS)
+                undo.callback(self.streams.give_back_one, address)
                 await accept(websocket)
-                conversation = AccountConversation(self, websocket, asked.seq)
-                with self._sockets.hold(conversation):
-                    await conversation.run()
+                undo.pop_all()
+            conversation = AccountConversation(self, language(websocket), address, asked.seq)
+            await self.sockets.serve(websocket, conversation)
         except HubError as error:
             await websocket.send_denial_response(await refuse(websocket, error))
         except WebSocketDisconnect:
@@ -121,31 +130,44 @@ class AccountStream:
 class AccountConversation(Conversation):
     """A signed-in client on a socket; it is open for as long as its newest access token is good."""
 
+    __slots__ = ("_address", "_follower", "_held", "_room", "_seq", "_slot", "_stream", "_telling")
+
     types: ClassVar = ("auth",)
 
-    def __init__(self, stream: AccountStream, websocket: WebSocket, seq: int | None) -> None:
-        super().__init__(websocket)
+    def __init__(self, stream: AccountStream, language: str, address: str, seq: int | None) -> None:
+        super().__init__(language)
         self._stream = stream
+        self._address = address
         self._seq = seq
         self._follower: Follower | None = None
-        self._held = AsyncExitStack()
-        self._timer = self._close_in(AUTH_TIME, "no access token in time")
+        self._held = ""  # the session's place, once it has one
+        self._slot = 0  # when the time ends
+        self._telling: asyncio.Task[None] | None = None
+        self._room: asyncio.Future[None] | None = None
 
-    async def run(self) -> None:
-        """Talk until either side closes."""
-        try:
-            await super().run()
-        finally:
-            self._timer.cancel()
-            await self._held.aclose()
+    def begin(self) -> None:
+        self._slot = self._stream.limits.put(self, AUTH_TIME)
 
-    async def tell(self) -> None:
-        """Send each event; after the end of the own session, close."""
-        follower = self._follower
-        while follower and (event := await follower.next()):
-            await self.send(event.frame())
-            EVENTS.labels(event.type, "websocket").inc()
-        self.close(CLOSED_SIGNED_OUT, "signed out")
+    def resumed(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def ended(self) -> None:
+        stream = self._stream
+        if self._telling is not None:
+            self._telling.cancel()
+        if self._follower is not None:
+            self._follower.close()
+        if self._held:
+            stream.streams.give_back_one(self._held)
+        stream.limits.remove(self, self._slot)
+        stream.streams.give_back_one(self._address)
+        stream.sockets.remove(self)
+
+    def late(self) -> None:
+        """Close: the client has no good access token any more, or never had one."""
+        reason = "the access token has ended" if self._follower else "no access token in time"
+        self.line.close(CLOSED_UNAUTHORIZED, reason)
 
     async def obey(self, frame: dict[str, Any]) -> None:
         """Take an access token: the first opens the stream, each further one of its session prolongs it."""
@@ -156,28 +178,48 @@ class AccountConversation(Conversation):
             try:
                 await self._open(access_token)
             except HubError as error:
-                self.close(error.close_code, error.slug)
+                self.line.close(error.close_code, error.slug)
             return
         claims = await self._stream.sessions.verify(access_token)
         if claims.sid != self._follower.sid:
             raise Unauthorized("an access token of another session")
-        await self._greet(claims, self._follower)
+        self._greet(claims, self._follower)
 
     async def _open(self, access_token: str) -> None:
         claims = await self._stream.sessions.verify(access_token)
-        self._held.enter_context(self._stream.streams.hold_one(_key(claims), PER_SESSION))
-        follower = Follower(self._stream.followers, claims, self._seq)
-        self._follower = await self._held.enter_async_context(follower)
-        await self._greet(claims, follower)
-        self.start_telling()
+        self._stream.streams.take_one(_key(claims), PER_SESSION)
+        self._held = _key(claims)
+        follower = Follower(self._stream.followers, claims, self._seq, self._tell_soon)
+        self._follower = await follower.__aenter__()
+        self._greet(claims, follower)
+        self._tell_soon()
 
-    async def _greet(self, claims: Claims, follower: Follower) -> None:
-        self._timer.cancel()
-        self._timer = self._close_in(self._stream.sessions.life_left(claims), "the access token has ended")
-        await self.send(self._stream.greeting(claims, follower))
+    def _greet(self, claims: Claims, follower: Follower) -> None:
+        limits = self._stream.limits
+        limits.remove(self, self._slot)
+        self._slot = limits.put(self, self._stream.sessions.life_left(claims))
+        self.send(self._stream.greeting(claims, follower))
 
-    def _close_in(self, seconds: float, reason: str) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(seconds, self.close, CLOSED_UNAUTHORIZED, reason)
+    def _tell_soon(self) -> None:
+        if self._telling is None and self._follower is not None:
+            self._telling = asyncio.create_task(self._tell(self._follower))
+
+    async def _tell(self, follower: Follower) -> None:
+        """Send each event that there is; after the end of the own session, close."""
+        try:
+            while (event := await follower.poll()) is not None:
+                while not self.line.ready:
+                    self._room = asyncio.get_running_loop().create_future()
+                    await self._room
+                self.send(event.frame())
+                EVENTS.labels(event.type, "websocket").inc()
+            if follower.over:
+                self.line.close(CLOSED_SIGNED_OUT, "signed out")
+        except Exception:  # a socket that is open and tells nothing would be waited on for ever
+            log.exception("defect")
+            self.line.close(CLOSED_DEFECT, "")
+        finally:
+            self._telling = None
 
 
 async def _before(deadline: float, follower: Follower) -> Event | None:

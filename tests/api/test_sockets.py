@@ -18,11 +18,23 @@ from hub.qr.identifiers import hashed
 from hub.settings import Settings
 from tests.people import AT, Browser, Phone, frame
 from tests.problems import refused
-from tests.servers.hub import HubProcess
+from tests.servers.hub import HubProcess, shared
 from tests.servers.uvicorn_app import serve
 from tests.signing_in import execute
 
 BROKEN = ["", "{", "[]", "null", '"ping"', "1", '{"type":"pong"}', '{"type":null}', '{"type":["ping"]}', "{}"]
+
+
+@pytest.fixture(params=["embedded", "servers", "unparked"])
+def hub(request: pytest.FixtureRequest) -> HubProcess:
+    """A shared hub on each pair of back ends in turn, and on a server that parks no sockets."""
+    return shared(request)
+
+
+@pytest.fixture(params=["embedded", "unparked"])
+def either_hub(request: pytest.FixtureRequest) -> HubProcess:
+    """A shared hub with sockets that are parked, and with others, for what is the same on all back ends."""
+    return shared(request)
 
 
 @pytest.fixture
@@ -85,9 +97,9 @@ async def test_nothing_is_obeyed_after_the_third(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-async def test_each_broken_frame_counts(hub_on_sqlite: HubProcess, broken: str) -> None:
+async def test_each_broken_frame_counts(either_hub: HubProcess, broken: str) -> None:
     """What is no object of a known type is an error, whatever else it is."""
-    async with Browser(hub_on_sqlite.url) as browser:
+    async with Browser(either_hub.url) as browser:
         await browser.begin()
         async with browser.socket() as socket:
             await frame(socket)
@@ -178,10 +190,10 @@ async def test_an_unknown_attempt_is_refused_at_the_handshake(hub: HubProcess) -
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/healthz", "/api/auth/wechat/ws/"])
-async def test_a_socket_where_there_is_none(hub_on_sqlite: HubProcess, path: str) -> None:
+async def test_a_socket_where_there_is_none(either_hub: HubProcess, path: str) -> None:
     """404 with a problem body, like any other address."""
     with pytest.raises(InvalidStatus) as denied:
-        async with connect(f"{hub_on_sqlite.url.replace('http', 'ws', 1)}{path}"):
+        async with connect(f"{either_hub.url.replace('http', 'ws', 1)}{path}"):
             pass
     response = denied.value.response
     assert response.status_code == 404
@@ -203,12 +215,14 @@ async def test_the_subprotocol_is_offered_not_demanded(browser: Browser) -> None
 # --- The end of an attempt.
 
 
-@pytest.fixture
-def impatient(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@pytest.fixture(params=["parked", "unparked"])
+def impatient(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[str]:
     """A hub in this process whose sockets wait a moment, instead of a minute, for a refresh."""
     monkeypatch.setattr(sockets, "LINGER", 0.2)
     settings = Settings.load(env_file=None, database_url=sqlite_url, hub_limits="off")
-    with serve(create_app(settings)) as address:
+    with serve(create_app(settings), parks=request.param == "parked") as address:
         yield address
 
 

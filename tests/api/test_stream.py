@@ -16,9 +16,21 @@ from hub.tokens.claims import AccessTokens
 from hub.tokens.keys import KeyRing, secret_key
 from tests.people import DESKTOP, sign_in
 from tests.problems import refused
-from tests.servers.hub import SECRET, HubProcess
+from tests.servers.hub import SECRET, HubProcess, shared
 from tests.signing_in import execute
 from tests.streaming import AccountSocket, bearer, event_stream, sign_in_alone
+
+
+@pytest.fixture(params=["embedded", "servers", "unparked"])
+def hub(request: pytest.FixtureRequest) -> HubProcess:
+    """A shared hub on each pair of back ends in turn, and on a server that parks no sockets."""
+    return shared(request)
+
+
+@pytest.fixture(params=["embedded", "unparked"])
+def either_hub(request: pytest.FixtureRequest) -> HubProcess:
+    """A shared hub with sockets that are parked, and with others, for what is the same on all back ends."""
+    return shared(request)
 
 
 @pytest.fixture
@@ -29,9 +41,9 @@ async def http(hub: HubProcess) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 @pytest.fixture
-async def embedded(hub_on_sqlite: HubProcess) -> AsyncIterator[httpx2.AsyncClient]:
+async def embedded(either_hub: HubProcess) -> AsyncIterator[httpx2.AsyncClient]:
     """The same, of the embedded default: for what does not depend on the back ends."""
-    async with httpx2.AsyncClient(base_url=hub_on_sqlite.url, headers={"user-agent": DESKTOP}) as http:
+    async with httpx2.AsyncClient(base_url=either_hub.url, headers={"user-agent": DESKTOP}) as http:
         yield http
 
 
@@ -128,27 +140,27 @@ async def test_more_events_than_a_page_are_told(hub: HubProcess) -> None:
     assert told == list(range(seq + 1, seq + 251))
 
 
-async def test_seq_of_a_restored_database(hub_on_sqlite: HubProcess) -> None:
+async def test_seq_of_a_restored_database(either_hub: HubProcess) -> None:
     """A client that knows more than there is goes on from what there is."""
-    reply = await sign_in_alone(hub_on_sqlite.url)
-    async with AccountSocket(hub_on_sqlite.url, reply, "?seq=9000000") as stream:
+    reply = await sign_in_alone(either_hub.url)
+    async with AccountSocket(either_hub.url, reply, "?seq=9000000") as stream:
         assert stream.greeting["seq"] < 9000000
-        await sign_in(hub_on_sqlite.url)
+        await sign_in(either_hub.url)
         assert (await stream.frame())["seq"] == stream.greeting["seq"] + 1
 
 
-async def test_no_token_in_time(hub_on_sqlite: HubProcess) -> None:
+async def test_no_token_in_time(either_hub: HubProcess) -> None:
     """A socket that does not say who it is within five seconds is closed with 4401, pings or not."""
-    async with AccountSocket(hub_on_sqlite.url, None) as stream:
+    async with AccountSocket(either_hub.url, None) as stream:
         await stream.send({"type": "ping"})
         assert await stream.frame() == {"type": "pong"}
         assert await stream.closed() == 4401
 
 
 @pytest.mark.parametrize("token", ["nonsense", "a.b.c", ""])
-async def test_bad_first_token(hub_on_sqlite: HubProcess, token: str) -> None:
+async def test_bad_first_token(either_hub: HubProcess, token: str) -> None:
     """It is closed with 4401 at once."""
-    async with AccountSocket(hub_on_sqlite.url, None) as stream:
+    async with AccountSocket(either_hub.url, None) as stream:
         await stream.auth(token)
         assert await stream.closed() == 4401
 
@@ -163,73 +175,73 @@ async def test_token_of_an_ended_session(hub: HubProcess, http: httpx2.AsyncClie
     refused(await http.get("/api/sessions/events", headers=bearer(reply)), 401, "unauthorized")
 
 
-async def test_socket_ends_with_its_token(hub_on_sqlite: HubProcess) -> None:
+async def test_socket_ends_with_its_token(either_hub: HubProcess) -> None:
     """It is closed with 4401 when the token ends."""
-    reply = await sign_in_alone(hub_on_sqlite.url)
-    async with AccountSocket(hub_on_sqlite.url, None) as stream:
-        await stream.auth(short_token(hub_on_sqlite, reply, 2))
+    reply = await sign_in_alone(either_hub.url)
+    async with AccountSocket(either_hub.url, None) as stream:
+        await stream.auth(short_token(either_hub, reply, 2))
         assert (await stream.frame())["expires_in"] <= 2
         assert await stream.closed() == 4401
 
 
-async def test_new_token_prolongs(hub_on_sqlite: HubProcess) -> None:
+async def test_new_token_prolongs(either_hub: HubProcess) -> None:
     """A further token of the same session, before the first one ends, keeps the socket open and its place."""
-    reply = await sign_in_alone(hub_on_sqlite.url)
-    async with AccountSocket(hub_on_sqlite.url, None) as stream:
-        await stream.auth(short_token(hub_on_sqlite, reply, 2))
+    reply = await sign_in_alone(either_hub.url)
+    async with AccountSocket(either_hub.url, None) as stream:
+        await stream.auth(short_token(either_hub, reply, 2))
         first = await stream.frame()
-        await stream.auth(short_token(hub_on_sqlite, reply, 4))
+        await stream.auth(short_token(either_hub, reply, 4))
         again = await stream.frame()
         assert (again["type"], again["seq"]) == ("authenticated", first["seq"])
         assert again["expires_in"] > first["expires_in"]
         # The first token ends while this is awaited: a frame that comes after is the proof of life.
         await asyncio.sleep(2.5)
-        await sign_in(hub_on_sqlite.url)
+        await sign_in(either_hub.url)
         assert (await stream.frame())["type"] == "session.created"
         assert await stream.closed() == 4401
 
 
-async def test_further_token_of_another_session(hub_on_sqlite: HubProcess) -> None:
+async def test_further_token_of_another_session(either_hub: HubProcess) -> None:
     """It is refused by an error frame and changes nothing, be it the same person's or another's."""
-    reply, second = await sign_in_alone(hub_on_sqlite.url), await sign_in(hub_on_sqlite.url)
-    strange = await sign_in(hub_on_sqlite.url, "bob")
-    async with AccountSocket(hub_on_sqlite.url, reply) as stream:
+    reply, second = await sign_in_alone(either_hub.url), await sign_in(either_hub.url)
+    strange = await sign_in(either_hub.url, "bob")
+    async with AccountSocket(either_hub.url, reply) as stream:
         for token in (second["access_token"], strange["access_token"], "nonsense"):
             await stream.auth(token)
             error = await stream.frame()
             assert (error["type"], error["problem"]) == ("error", "/problems/unauthorized")
-        await sign_in(hub_on_sqlite.url)
+        await sign_in(either_hub.url)
         assert (await stream.frame())["type"] == "session.created"
 
 
 @pytest.mark.parametrize("frame", [{"type": "auth"}, {"type": "auth", "access_token": 7}, {"type": "x"}, 7])
-async def test_three_frames_in_error(hub_on_sqlite: HubProcess, frame: object) -> None:
+async def test_three_frames_in_error(either_hub: HubProcess, frame: object) -> None:
     """Each is answered by an error frame; the third closes the socket with 4500."""
-    async with AccountSocket(hub_on_sqlite.url, await sign_in(hub_on_sqlite.url)) as stream:
+    async with AccountSocket(either_hub.url, await sign_in(either_hub.url)) as stream:
         for _ in range(3):
             await stream.send(frame)
             assert (await stream.frame())["type"] == "error"
         assert await stream.closed() == 4500
 
 
-async def test_foreign_page(hub_on_sqlite: HubProcess) -> None:
+async def test_foreign_page(either_hub: HubProcess) -> None:
     """Another site's page gets no socket, an allowed one's does, and the subprotocol is taken up."""
     with pytest.raises(InvalidStatus) as denied:
-        async with AccountSocket(hub_on_sqlite.url, None, origin="https://evil.example"):
+        async with AccountSocket(either_hub.url, None, origin="https://evil.example"):
             pass
     assert denied.value.response.status_code == 403
-    async with AccountSocket(hub_on_sqlite.url, None, origin="https://shop.example.com") as stream:
+    async with AccountSocket(either_hub.url, None, origin="https://shop.example.com") as stream:
         assert stream.socket.subprotocol == "login.v1"
 
 
 @pytest.mark.parametrize("query", ["?seq=-1", "?seq=x", "?seq=1&seq=2", "?seq=99999999999999999999"])
-async def test_bad_query(hub_on_sqlite: HubProcess, embedded: httpx2.AsyncClient, query: str) -> None:
+async def test_bad_query(either_hub: HubProcess, embedded: httpx2.AsyncClient, query: str) -> None:
     """It is refused before anything is opened, on both channels."""
     with pytest.raises(InvalidStatus) as denied:
-        async with AccountSocket(hub_on_sqlite.url, None, query):
+        async with AccountSocket(either_hub.url, None, query):
             pass
     assert denied.value.response.status_code == 422
-    reply = await sign_in_alone(hub_on_sqlite.url)
+    reply = await sign_in_alone(either_hub.url)
     answer = await embedded.get(f"/api/sessions/events{query}", headers=bearer(reply))
     refused(answer, 422, "invalid-request")
 
@@ -285,11 +297,11 @@ async def test_event_stream_resumes(hub: HubProcess) -> None:
         assert (await anext(events))[1]["data"]["session_id"] == others[0]["session_id"]
 
 
-async def test_event_stream_ends_with_its_token(hub_on_sqlite: HubProcess) -> None:
+async def test_event_stream_ends_with_its_token(either_hub: HubProcess) -> None:
     """The client then comes back with another one."""
-    reply = await sign_in_alone(hub_on_sqlite.url)
-    token = {"access_token": short_token(hub_on_sqlite, reply, 2)}
-    async with event_stream(hub_on_sqlite.url, token) as events:
+    reply = await sign_in_alone(either_hub.url)
+    token = {"access_token": short_token(either_hub, reply, 2)}
+    async with event_stream(either_hub.url, token) as events:
         assert [frame["type"] for _, frame in [event async for event in events]] == ["authenticated"]
 
 

@@ -9,6 +9,7 @@ import pytest
 from hub.errors import StoreUnavailable
 from hub.realtime.broker import Broker
 from hub.realtime.memory import MemoryBroker
+from hub.realtime.watch import Message
 from hub.store.database import Connection, Row, Store
 from hub.tokens.claims import Claims
 from hub.tokens.events import PAGE, AccountEvents, Event
@@ -67,7 +68,7 @@ async def silent(follower: Follower) -> bool:
     """Tell whether there is nothing to tell, without waiting for it to come."""
     waiting = asyncio.create_task(follower.next())
     for _ in range(5):
-        await follower._events.newest([follower.user_id])  # time for a reading that has begun
+        await follower._followers.events.newest([follower.user_id])  # time for a reading that has begun
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     return waiting.cancelled()
@@ -175,7 +176,7 @@ async def test_database_away_only_delays(parts: Parts) -> None:
     async with Follower(parts.followers, parts.claims) as follower:
         await parts.happen(told=False)
         await parts.store.stop()
-        follower.offer(2)
+        follower.offer(Message(2, b""))
         waiting = asyncio.create_task(take(follower, 1))
         with pytest.raises(StoreUnavailable):
             async with Follower(parts.followers, parts.claims):

@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,8 @@ SECRET = "test-secret-" * 4
 
 class HubProcess:
     """One `hub serve`. *env* are its settings; its log is kept in a file."""
+
+    _serve: Sequence[str] = (str(Path(sys.executable).with_name("hub")), "serve")
 
     def __init__(self, folder: Path, **env: str) -> None:
         self.port = free_port()
@@ -45,7 +47,7 @@ class HubProcess:
 
     def start(self, *options: str) -> "HubProcess":
         """Start it, and return once it is ready."""
-        command = [str(Path(sys.executable).with_name("hub")), "serve", *options]
+        command = [*self._serve, *options]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command, env=self._env, cwd=self._folder, stdout=log, stderr=subprocess.STDOUT
@@ -132,6 +134,25 @@ class HubProcess:
             pytest.fail(f"the hub did not end on SIGTERM:\n{self.log()[-2000:]}")
 
 
+class PlainHub(HubProcess):
+    """The hub on a server that parks no sockets."""
+
+    _serve = (sys.executable, "-m", "tests.servers.plain")
+
+    def defects(self) -> list[str]:
+        """As of any hub, but for uvicorn's complaint of each handshake that was refused as it should be."""
+        return [line for line in super().defects() if "without completing handshake" not in line]
+
+
+@pytest.fixture(scope="session")
+def hub_unparked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    """One hub in the embedded default, on a server that parks no sockets, shared by the session."""
+    process = PlainHub(tmp_path_factory.mktemp("hub"), ALLOWED_ORIGINS=ALLOWED_ORIGIN).start()
+    yield process
+    process.stop()
+    assert process.defects() == []
+
+
 @pytest.fixture(scope="session")
 def hub_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
     """One hub in the embedded default, shared by the session; limits are off."""
@@ -176,9 +197,16 @@ def hub_beside_servers(
     assert process.defects() == []
 
 
+_SHARED = {"embedded": "hub_on_sqlite", "servers": "hub_beside_servers", "unparked": "hub_unparked"}
+
+
+def shared(request: pytest.FixtureRequest) -> HubProcess:
+    """Return the shared hub that the parameter of a fixture names."""
+    process: HubProcess = request.getfixturevalue(_SHARED[request.param])
+    return process
+
+
 @pytest.fixture(params=["embedded", "servers"])
 def hub(request: pytest.FixtureRequest) -> HubProcess:
     """A shared hub on each pair of back ends in turn."""
-    name = "hub_on_sqlite" if request.param == "embedded" else "hub_beside_servers"
-    process: HubProcess = request.getfixturevalue(name)
-    return process
+    return shared(request)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from hub.web.parking.protocol import SocketProtocol
+
 START_LIMIT = 20.0
 
 
@@ -25,12 +27,17 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def serve(app: ASGIApp, *, lifespan: bool = True) -> Iterator[str]:
-    """Serve *app* on loopback and yield its address, such as `http://127.0.0.1:40123`."""
+def serve(app: ASGIApp, *, lifespan: bool = True, parks: bool = False) -> Iterator[str]:
+    """Serve *app* on loopback and yield its address, such as `http://127.0.0.1:40123`.
+
+    With *parks* it has the hub's WebSocket protocol, else uvicorn's own.
+    """
     config = uvicorn.Config(
         app,
         lifespan="on" if lifespan else "off",
-        ws="websockets-sansio",
+        ws=SocketProtocol if parks else "websockets-sansio",
+        ws_max_size=4096,
+        ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=5,

@@ -1,0 +1,152 @@
+"""What all who follow attempts share: one clock for what time alone brings, one hand for what must be read.
+
+A timer and a reading for each of ten thousand sockets would come in one instant after an outage, and keep out
+whoever confirms meanwhile.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import structlog
+
+from hub.errors import AttemptNotFound, HubError, InternalError, StoreUnavailable
+from hub.qr.attempt import Attempt, Snapshot
+from hub.qr.following import Following
+from hub.qr.rereading import BATCH
+from hub.realtime.wheel import Wheel
+
+log = structlog.stdlib.get_logger("hub.qr")
+
+_LANES = 8  # rotations and expiries under way at once
+_STORE_WAIT = 1.0  # seconds until the next try, while the database is away
+
+
+class Attention:
+    """Reads attempts for their followings, and tries the rotation and the expiry at the right second.
+
+    *read* returns the attempts of a list of keys, *tick* does what time demands of one and returns it. What
+    the database's absence prevents is done when it is back. There are tasks only while there is work.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], datetime],
+        read: Callable[[list[str]], Awaitable[list[Attempt]]],
+        tick: Callable[[Attempt], Awaitable[Attempt]],
+    ) -> None:
+        self._now = now
+        self._read = read
+        self._tick = tick
+        self._wheel: Wheel[Following] = Wheel(self._fall_due)
+        self._unread: dict[Following, None] = {}
+        self._due: dict[Following, None] = {}
+        self._reading: asyncio.Task[None] | None = None
+        self._ticking: asyncio.Task[None] | None = None
+
+    def expect(self, following: Following, snapshot: Snapshot) -> None:
+        """Attend to *following* when time next moves its attempt, which now is in the state of *snapshot*."""
+        self._wheel.remove(following, following.slot)
+        following.slot = 0 if snapshot.final else self._wheel.put(following, snapshot.due_in(self._now()))
+
+    def read(self, following: Following) -> None:
+        """Read its attempt, and let it learn."""
+        self._unread[following] = None
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_all(), name="attention-reading")
+
+    def forget(self, following: Following) -> None:
+        """Attend to it no longer."""
+        self._wheel.remove(following, following.slot)
+        self._unread.pop(following, None)
+        self._due.pop(following, None)
+
+    def _fall_due(self, following: Following) -> None:
+        self._due[following] = None
+        if self._ticking is None:
+            self._ticking = asyncio.create_task(self._tick_all(), name="attention-ticking")
+
+    async def _read_all(self) -> None:
+        try:
+            while batch := _take(self._unread):
+                found = await self._attempts_of(batch)
+                for key, group in batch.items():
+                    if key in found:
+                        _teach(group, found[key])
+        finally:
+            self._reading = None
+
+    async def _tick_all(self) -> None:
+        try:
+            while batch := _take(self._due):
+                found = await self._attempts_of(batch)
+                await _several(self._tick_one(attempt, batch[key]) for key, attempt in found.items())
+        finally:
+            self._ticking = None
+
+    async def _tick_one(self, attempt: Attempt, group: list[Following]) -> None:
+        try:
+            _teach(group, await self._tick(attempt))
+        except StoreUnavailable:
+            self._later(group)
+        except Exception:
+            log.exception("defect")
+            _end(group, InternalError("time does not move it"))
+
+    async def _attempts_of(self, batch: dict[str, list[Following]]) -> dict[str, Attempt]:
+        """Read a batch."""
+        try:
+            found = {attempt.key: attempt for attempt in await self._read(list(batch))}
+        except StoreUnavailable:
+            for group in batch.values():
+                self._later(group)
+            await asyncio.sleep(_STORE_WAIT)
+            return {}
+        except Exception:
+            log.exception("defect")
+            for group in batch.values():
+                _end(group, InternalError("it cannot be read"))
+            return {}
+        for key, group in batch.items():
+            if key not in found:
+                _end(group, AttemptNotFound("the attempt is gone"))
+        return found
+
+    def _later(self, group: list[Following]) -> None:
+        for following in group:
+            if not following.closed:
+                self._wheel.remove(following, following.slot)
+                following.slot = self._wheel.put(following, _STORE_WAIT)
+
+
+def _take(asked: dict[Following, None]) -> dict[str, list[Following]]:
+    """Take a batch of those who ask, by key."""
+    batch: dict[str, list[Following]] = {}
+    for following in list(islice(asked, BATCH)):
+        del asked[following]
+        batch.setdefault(following.key, []).append(following)
+    return batch
+
+
+def _teach(group: list[Following], attempt: Attempt) -> None:
+    for following in group:
+        following.learn(attempt)
+
+
+def _end(group: list[Following], error: HubError) -> None:
+    for following in group:
+        if not following.closed:
+            following.listener.gone(error)
+
+
+async def _several(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do all *works*, a few at once."""
+    left = iter(works)
+
+    async def lane() -> None:
+        for work in left:
+            await work
+
+    await asyncio.gather(*(lane() for _ in range(_LANES)))

@@ -1,0 +1,56 @@
+"""What the parked sockets of one server share: the sweeps that ping them and that look after time limits."""
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from hub.realtime.wheel import Wheel
+
+PING_INTERVAL = 20.0  # seconds, ± 10 %: after a restart all sockets are opened at one instant
+CLOSE_TIME = 10.0  # seconds the other side may take to answer a close frame
+
+
+class Parked(Protocol):
+    """What the sweeps call."""
+
+    def ping(self) -> bool: ...
+    def overdue(self) -> None: ...
+
+
+class Lot:
+    """Pings each socket at an interval until it declines, and calls it when a time limit has passed.
+
+    *connections* and *tasks* are the server's own: it sees them end before it shuts down. *max_size* is for a
+    message, in bytes.
+    """
+
+    def __init__(self, connections: set[Any], tasks: set[asyncio.Task[None]], max_size: int) -> None:
+        self.connections = connections
+        self.max_size = max_size
+        self._tasks = tasks
+        self._pings: Wheel[Parked] = Wheel(self._ping)
+        self._limits: Wheel[Parked] = Wheel(lambda parked: parked.overdue())
+
+    def add(self, parked: Parked) -> None:
+        """Begin to ping *parked*."""
+        self.connections.add(parked)
+        self._pings.put(parked, PING_INTERVAL * random.uniform(0.1, 1.1))  # noqa: S311 - jitter
+
+    def limit(self, parked: Parked, seconds: float) -> int:
+        """Call it `overdue()` in *seconds*, and return what `unlimit` takes."""
+        return self._limits.put(parked, seconds)
+
+    def unlimit(self, parked: Parked, slot: int) -> None:
+        """Forget a time limit."""
+        self._limits.remove(parked, slot)
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do *work* in a task."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _ping(self, parked: Parked) -> None:
+        if parked.ping():
+            self._pings.put(parked, PING_INTERVAL * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
