@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from hub.settings import STAND_IN_ACCOUNT
 from tests.people import DESKTOP, Browser, Phone, frame
 from tests.pushing import APPID, SECRET, TOKEN
 from tests.servers.hub import HubProcess
@@ -170,6 +171,20 @@ async def test_scans_that_confirm_by_themselves(auto_hub: HubProcess) -> None:
         assert (await browser.redeem()).json()["data"]["access_token"]
     assert "scans_confirm_by_themselves" in auto_hub.log()
     assert "WECHAT_OA_CONFIRM" in auto_hub.command("doctor").stdout
+
+
+async def test_links_are_kept_nowhere(hub_on_sqlite: HubProcess) -> None:
+    """Neither the log nor the database holds a confirm link, nor the account's secrets."""
+    async with Browser(hub_on_sqlite.url) as browser, Phone(hub_on_sqlite.url) as phone:
+        await browser.begin(door=DOOR)
+        given = link(await scan(browser)).rpartition("/")[2]
+        await phone.scan(f"/c/{given}")
+    file = Path(hub_on_sqlite.database_url.removeprefix("sqlite:///"))
+    kept = b"".join(path.read_bytes() for path in file.parent.glob(f"{file.name}*"))
+    assert browser.attempt["qr_code"].encode() in kept
+    for secret in (given, STAND_IN_ACCOUNT.secret, STAND_IN_ACCOUNT.token, *STAND_IN_ACCOUNT.aes_keys):
+        assert secret.encode() not in kept
+        assert secret not in hub_on_sqlite.log()
 
 
 async def test_wechat_is_away(tmp_path: Path) -> None:

@@ -175,6 +175,15 @@ async def test_an_expired_code(door: Following) -> None:
     assert (await door.desk.attempts.by_id(waiting.id)).scanned_by is None
 
 
+async def test_a_late_try_after_the_end(door: Following) -> None:
+    """A repeated push of a scan that came too late is told the same as the first one."""
+    clock = Stopped(door.desk.store)
+    waiting = await door.begin()
+    clock.forward(LIVES.pending)
+    push = scanned(waiting)
+    assert await door.push(push) == await door.push(push)
+
+
 async def test_a_code_of_another_door(door: Following) -> None:
     """A push with the code of an attempt at another door claims nothing."""
     waiting = await door.desk.begin(door="h5")

@@ -172,7 +172,7 @@ class OfficialAccountDoor:
             except WrongState:
                 attempt = await self._attempts.by_id(attempt.id)
         attempt = await self._attempts.tick(attempt)
-        if attempt.scanned_by != subject:
+        if attempt.scanned_by not in (subject, None):
             raise AlreadyClaimed("another person's")
         if attempt.status is Status.SCANNED:
             if self._auto and attempt.purpose == "login":  # whose account it is to bind, only the page says
