@@ -33,6 +33,7 @@ from hub.audit.routes import AuditRoutes
 from hub.audit.signals import Signals
 from hub.background import create_background
 from hub.codes import addresses
+from hub.codes.challenge import Challenge
 from hub.codes.changes.contact_binding import ContactBinding
 from hub.codes.changes.password_reset import PasswordReset
 from hub.codes.changes.routes import ChangeRoutes
@@ -184,6 +185,13 @@ def create_app(settings: Settings) -> Starlette:
         daily_budget=settings.sms_daily_budget,
         limited=limited,
     )
+    challenge = None
+    if settings.code_challenge_url:
+        challenge = Challenge(
+            settings.code_challenge_url,
+            settings.code_challenge_secret.get_secret_value(),
+            settings.code_challenge_when_away,
+        )
     code_routes = CodeRoutes(
         codes,
         CodeSignIn(store, codes, sessions, profiles, signals, passwords),
@@ -193,6 +201,7 @@ def create_app(settings: Settings) -> Starlette:
         guard,
         cookies,
         origins,
+        challenge,
     )
     tries = Tries(store, limited=limited)
     check = PasswordCheck(store, passwords, tries)
@@ -338,6 +347,7 @@ def create_app(settings: Settings) -> Starlette:
                 followers,
                 account_tokens,
                 *doors.parts,
+                *([challenge] if challenge else []),
                 *worker,
             ):
                 await part.start()

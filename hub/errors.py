@@ -5,7 +5,8 @@
     ├─ InvalidRequest 422, PayloadTooLarge 413, UnsupportedMediaType 415
     ├─ Unauthorized 401          └ InvalidRefreshToken 401, InvalidCredentials 401
     ├─ Forbidden 403             └ OriginNotAllowed, CsrfFailed, GrantRequired, BindingMismatch,
-    │                              AccountBlocked, SignInRefused, ReauthRequired
+    │                              AccountBlocked, SignInRefused, ChallengeRequired,
+    │                              ReauthRequired
     ├─ NotFound 404              └ AttemptNotFound
     ├─ MethodNotAllowed 405
     ├─ Conflict 409              └ AlreadyClaimed, AlreadyRedeemed, AlreadyBound, NotConfirmed, WrongState,
@@ -154,6 +155,12 @@ class SignInRefused(Forbidden):
     """Others have said of the browser's address that it was not them."""
 
     slug = "sign-in-refused"
+
+
+class ChallengeRequired(Forbidden):
+    """A code is sent only to who has solved the challenge, and this one has not."""
+
+    slug = "challenge-required"
 
 
 class ReauthRequired(Forbidden):

@@ -136,6 +136,13 @@ class Settings(BaseSettings):
     )
     code_length_phone: int = Field(6, ge=4, le=6, description="digits of a code by SMS")
     code_length_email: int = Field(6, ge=6, le=8, description="digits of a code by e-mail")
+    code_challenge_url: str = Field(
+        "", description="verifier (`siteverify`) of the challenge before codes; empty: no challenge"
+    )
+    code_challenge_secret: SecretStr = Field(SecretStr(""), description="its secret")
+    code_challenge_when_away: Literal["closed", "open"] = Field(
+        "closed", description="whether codes are sent while it is away: `closed` sends none"
+    )
     sms_countries: str = Field(
         "86",
         pattern=r"^\+?[1-9]\d{0,2}(:\d{1,9})?(,\s*\+?[1-9]\d{0,2}(:\d{1,9})?)*$",
@@ -295,6 +302,7 @@ class Settings(BaseSettings):
         "wechat_redirect_uri",
         "aliyun_sms_url",
         "tencent_sms_url",
+        "code_challenge_url",
     )
     @classmethod
     def _address(cls, value: str) -> str:
@@ -373,6 +381,8 @@ class Settings(BaseSettings):
             for name in RINGS
             if any(len(key.encode()) < 32 for key in self.secrets(name))
         ]
+        if self.code_challenge_url and not self.code_challenge_secret.get_secret_value():
+            lines.append("CODE_CHALLENGE_SECRET: CODE_CHALLENGE_URL needs it")
         if self.jwt_alg != "HS256" and not self.jwt_keys:
             lines.append(f"JWT_KEYS: JWT_ALG={self.jwt_alg} needs at least one PEM file")
         lines += [f"JWT_KEYS: there is no file {path}" for path in self.jwt_keys if not Path(path).is_file()]

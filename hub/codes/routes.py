@@ -14,6 +14,7 @@ from hub.accounts.contacts import Contact
 from hub.accounts.passwords import accepted
 from hub.accounts.usernames import username
 from hub.codes import addresses
+from hub.codes.challenge import Challenge
 from hub.codes.reauthentication import CodeReauthentication
 from hub.codes.rules import Asker, Channel, Purpose
 from hub.codes.service import Codes
@@ -34,6 +35,7 @@ Number = Annotated[Printable, StringConstraints(min_length=1, max_length=40)]
 CallingCode = Annotated[Printable, StringConstraints(min_length=1, max_length=8)]
 Email = Annotated[Printable, StringConstraints(min_length=3, max_length=254)]
 Code = Annotated[str, StringConstraints(pattern=r"^[0-9]{4,8}$")]
+ChallengeResponse = Annotated[Printable, StringConstraints(max_length=4096)]
 AnonId = Annotated[Printable, StringConstraints(min_length=1, max_length=64)]
 _USER_AGENT_LENGTH = 512
 
@@ -44,6 +46,7 @@ class SendCode(Body):
     phone: Number
     country_code: CallingCode | None = None
     purpose: Literal["login", "register", "reset_password", "bind"] = "login"
+    challenge: ChallengeResponse | None = None
 
 
 class SendEmailCode(Body):
@@ -52,6 +55,7 @@ class SendEmailCode(Body):
     email: Email
     anon_id: AnonId | None = None
     purpose: Purpose = "verify"
+    challenge: ChallengeResponse | None = None
 
 
 class Entry(Body):
@@ -102,7 +106,7 @@ class CheckEmail(Body):
 
 
 class CodeRoutes:
-    """The endpoints."""
+    """The endpoints. With a *challenge* only who has solved it is sent a code."""
 
     def __init__(
         self,
@@ -114,7 +118,9 @@ class CodeRoutes:
         guard: Guard,
         cookies: Cookies,
         origins: Origins,
+        challenge: Challenge | None,
     ) -> None:
+        self._challenge = challenge
         self._codes = codes
         self._sign_in = sign_in
         self._verification = verification
@@ -139,14 +145,12 @@ class CodeRoutes:
     async def send_code(self, request: Request) -> Response:
         """`POST /api/send-code`: a code by SMS. The answer is the same whether or not there is an account."""
         asked = await self._asked(request, SendCode)
-        return await self._send(
-            request, "phone", addresses.phone(asked.phone, asked.country_code), asked.purpose
-        )
+        return await self._send(request, "phone", addresses.phone(asked.phone, asked.country_code), asked)
 
     async def send_verification_code(self, request: Request) -> Response:
         """`POST /api/send-verification-code`: a code by e-mail."""
         asked = await self._asked(request, SendEmailCode)
-        return await self._send(request, "email", addresses.email(asked.email), asked.purpose, asked.anon_id)
+        return await self._send(request, "email", addresses.email(asked.email), asked, asked.anon_id)
 
     async def login(self, request: Request) -> Response:
         """`POST /api/login`: sign in by the code of an SMS; an unknown number gets an account."""
@@ -203,15 +207,22 @@ class CodeRoutes:
         return await self._sessions.verify(token) if token else None
 
     async def _send(
-        self, request: Request, channel: Channel, address: str, purpose: Purpose, anon_id: str | None = None
+        self,
+        request: Request,
+        channel: Channel,
+        address: str,
+        asked: SendCode | SendEmailCode,
+        anon_id: str | None = None,
     ) -> Response:
         asker = self._asker(request, anon_id)
         headers = await self._guard.spend(SENDS, asker.ip)
         await self._guard.spend(SENDS_NETWORK, asker.network)
-        if purpose == "verify":
+        if self._challenge:
+            await self._challenge.demand(asked.challenge, asker.ip)
+        if asked.purpose == "verify":
             sent = await self._verification.begin(address, asker, language(request))
         else:
-            sent = await self._codes.send(channel, address, purpose, asker, language(request))
+            sent = await self._codes.send(channel, address, asked.purpose, asker, language(request))
         return self._marked(request, success(sent._asdict(), headers=headers))
 
     async def _enter(
