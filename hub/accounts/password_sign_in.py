@@ -64,9 +64,11 @@ class PasswordSignIn:
             signed_in = await self._store.write(lambda tx: self._open(tx, checked, name, device))
         except (InvalidCredentials, RateLimited, AccountBlocked) as refusal:
             SIGN_INS.labels(refusal.slug).inc()
+            # A name that nobody has may be a password, typed into the wrong field.
+            named = user is not None or column != "username"
             await self._signals.failed(
                 user_id=user["id"] if user else None,
-                account=name,
+                account=name if named else None,
                 method="password",
                 device=device,
                 **outcome(refusal),

@@ -5,11 +5,10 @@ import base64
 import hashlib
 import json
 import secrets
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
@@ -19,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hub.qr.identifiers import hashed
+from tests.canary import Canary, monitored
 from tests.people import AT, Browser, CustomerApp, Phone, frame
 from tests.servers.hub import SECRET, HubProcess
 from tests.servers.mariadb import MariaDB
@@ -40,65 +40,16 @@ MEANT = {
 }
 
 
-class Canary:
-    """The secrets that were used, by kind, and what each sink was given."""
-
-    def __init__(self) -> None:
-        self.secrets: dict[str, set[str]] = {
-            "server key": {f"{name}-{SECRET}" for name in ("jwt", "cookie", "refresh")},
-            "WeChat secret": {WECHAT_SECRET},
-            "client secret": {CLIENT_SECRET, BASIC},
-        }
-        self.sinks: dict[str, str] = {}
-
-    def note(self, kind: str, secret: str) -> None:
-        """Remember a secret."""
-        assert len(secret) >= 16, kind
-        self.secrets.setdefault(kind, set()).add(secret)
-
-    def give(self, sink: str, text: object) -> None:
-        """Add to what a sink was given."""
-        self.sinks[sink] = f"{self.sinks.get(sink, '')}{text}\n"
-
-    def found(self, sink: str) -> set[str]:
-        """The kinds of secrets in a sink, be they percent-encoded."""
-        text = self.sinks[sink]
-        text += unquote(text)
-        return {kind for kind, known in self.secrets.items() if any(secret in text for secret in known)}
-
-    def listen(self, http: httpx2.AsyncClient) -> None:
-        """Write down where a client goes, what it is refused, and the cookies and tokens it gets."""
-
-        async def heard(answer: httpx2.Response) -> None:
-            self.give("addresses", answer.url)
-            for name, value in answer.headers.multi_items():
-                if name == "set-cookie":
-                    kind, _, signed = value.partition(";")[0].partition("=")
-                    if len(signed) > 2:
-                        self.note(f"cookie {kind}", signed)
-                        self.note(f"cookie {kind}", signed.rsplit(".", 2)[0])
-                else:
-                    self.give("addresses" if name == "location" else "headers", value)
-            if "text/event-stream" not in answer.headers.get("content-type", ""):
-                self._read(answer.status_code, await answer.aread())
-
-        http.event_hooks["response"].append(heard)
-
-    def _read(self, status: int, content: bytes) -> None:
-        if status >= 400:
-            self.give("refusals", content.decode())
-        if not content.startswith(b"{"):
-            return
-        reply = json.loads(content)
-        for name in ("access_token", "refresh_token"):
-            if name in (found := reply.get("data") or reply):
-                self.note(name, found[name])
-
-
 @pytest.fixture
 def canary() -> Canary:
-    """An empty one."""
-    return Canary()
+    """One that knows the settings' secrets."""
+    canary = Canary()
+    canary.secrets = {
+        "server key": {f"{name}-{SECRET}" for name in ("jwt", "cookie", "refresh")},
+        "WeChat secret": {WECHAT_SECRET},
+        "client secret": {CLIENT_SECRET, BASIC},
+    }
+    return canary
 
 
 class Tap:
@@ -148,27 +99,6 @@ def hub(tmp_path: Path, mariadb_url: str, own_redis: RedisServer, canary: Canary
         tap.sandbox = f"{hub.url}/sandbox"
         yield hub
         hub.stop()
-
-
-@asynccontextmanager
-async def monitored(redis: RedisServer, canary: Canary) -> AsyncIterator[None]:
-    """Write down every command that Redis gets, and at the end all that it holds."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", redis.port)
-    writer.write(b"MONITOR\r\n")
-    assert await reader.readline() == b"+OK\r\n"
-
-    async def write_down() -> None:
-        while line := await reader.readline():
-            canary.give("Redis", line.decode())
-
-    listener = asyncio.create_task(write_down())
-    try:
-        yield
-        for key in redis.command("KEYS", "*").splitlines():
-            canary.give("Redis", f"{key} {redis.command('GET', key)}")
-    finally:
-        listener.cancel()
-        writer.close()
 
 
 class Walk:
