@@ -9,6 +9,10 @@ import httpx2
 import pytest
 import segno
 from playwright.async_api import FilePayload, Page, expect
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
 from tests.servers.chromium import NewPage
 from tests.servers.push_receiver import Receiver
@@ -229,6 +233,39 @@ async def test_the_websites_page_follows_the_phone(
     else:
         await expect(desktop.locator("body")).to_have_attribute("data-state", "403")
         assert desktop.url.startswith(base)
+
+
+@pytest.mark.parametrize("within", [True, False])
+async def test_a_site_frames_the_page(new_page: NewPage, base: str, within: bool) -> None:
+    """`WxLogin` shows the page in a frame of the site, which ends in the frame or in the window."""
+    desktop, phone = await new_page(), await new_page(**PHONE)
+    options = (
+        f'{{id: "box", appid: "{WEBSITE}", scope: "snsapi_login", redirect_uri: "SHOP/back", '
+        f'state: "st", self_redirect: {"true" if within else "false"}}}'
+    )
+    site = (
+        f'<div id="box"></div><script src="{base}/connect/zh_CN/htmledition/js/wxLogin.js"></script>'
+        f"<script>new WxLogin({options})</script>"
+    )
+    pages = {"/login": site, "/back": "back"}
+
+    async def page(request: Request) -> Response:
+        return HTMLResponse(pages.get(request.url.path, ""))
+
+    with serve(Starlette(routes=[Route("/{path}", page)])) as shop:
+        pages["/login"] = site.replace("SHOP", shop)
+        await desktop.goto(f"{shop}/login")
+        frame = desktop.frame_locator("iframe")
+        href = await frame.locator("#phone").get_attribute("href")
+        await phone_of(phone, base)
+        await phone.goto(base.removesuffix("/sandbox") + str(href))
+        await expect(frame.locator("body")).to_have_attribute("data-state", "404")
+        await phone.get_by_role("button", name="Allow").click()
+        if within:
+            await expect(frame.locator("body")).to_have_text("back")
+            assert desktop.url == f"{shop}/login"
+        else:
+            await desktop.wait_for_url(f"{shop}/back?code=*&state=st")
 
 
 async def test_a_mini_program_without_a_server_is_told(new_page: NewPage, base: str) -> None:

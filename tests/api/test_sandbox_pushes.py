@@ -6,10 +6,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from hub.wechat.sandbox import push_crypto
+from hub.wechat.sandbox import OfficialAccount, create_sandbox, push_crypto
 from hub.wechat.sandbox.people import PEOPLE
 from tests.servers.push_receiver import Receiver, member, opened, sealed, signed
-from tests.servers.sandbox import ACCOUNT, AES_KEY, TOKEN, served, ticket
+from tests.servers.sandbox import ACCOUNT, AES_KEY, APPID, TOKEN, served, ticket, token_of
 from tests.servers.uvicorn_app import serve
 
 ALICE = PEOPLE["alice"].openid(ACCOUNT)
@@ -227,6 +227,37 @@ def test_an_expired_code_pushes_nothing(http: httpx2.Client, server: Receiver) -
     assert server.got == []
 
 
+@pytest.mark.parametrize("push_url", ["http://127.0.0.1:9/push", "http://[", ""])
+def test_a_server_that_is_not_there(http: httpx2.Client, push_url: str) -> None:
+    """An address where nobody answers, or none at all, is a failed delivery and a failed check."""
+    http.post("/official-account", json={"push_url": push_url})
+    delivery = scan(http)
+    assert delivery["delivered"] is False
+    assert len(delivery["tries"]) == (3 if push_url else 0)
+    assert http.post("/official-account/verify").json() == {"verified": False}
+
+
+def test_news_can_be_tapped(http: httpx2.Client, server: Receiver) -> None:
+    """A reply of type `news` shows its titles, each with its link."""
+    original = http.get("/official-account").json()["original_id"]
+    server.reply = (
+        f"<xml><ToUserName>{ALICE}</ToUserName><FromUserName>{original}</FromUserName>"
+        "<CreateTime>1</CreateTime><MsgType>news</MsgType><ArticleCount>1</ArticleCount><Articles><item>"
+        "<Title>Confirm</Title><Description>d</Description><PicUrl></PicUrl>"
+        "<Url>https://hub.test/c/1</Url></item></Articles></xml>"
+    ).encode()
+    assert scan(http)["reply"] == {"type": "news", "text": "Confirm", "links": ["https://hub.test/c/1"]}
+
+
+def test_a_code_of_another_account_opens_no_chat(http: httpx2.Client, server: Receiver) -> None:
+    """Only the codes of the account that pushes lead to its page."""
+    order = {"action_name": "QR_STR_SCENE", "action_info": {"scene": {"scene_str": "x"}}}
+    params = {"access_token": token_of(http, APPID)}
+    other = http.post("/cgi-bin/qrcode/create", params=params, json=order).json()["url"]
+    assert http.get(other, headers={"x-sandbox-person": "alice"}).status_code == 410
+    assert server.got == []
+
+
 def test_pushes_are_listed(http: httpx2.Client) -> None:
     """The newest comes first, and the list can be cleared."""
     scan(http)
@@ -245,6 +276,57 @@ def test_pushes_are_listed(http: httpx2.Client) -> None:
 def test_wrong_server_settings_are_refused(http: httpx2.Client, body: dict[str, object]) -> None:
     """What WeChat's own form would not take is a 422."""
     assert http.post("/official-account", json=body).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("scan", {"scene": "", "person": "alice"}),
+        ("scan", {"scene": 0, "person": "alice"}),
+        ("scan", {"scene": "x" * 65, "person": "alice"}),
+        ("scan", {"scene": "x", "person": "mallory"}),
+        ("scan", {"scene": "x", "person": "alice", "times": 0}),
+        ("unfollow", {}),
+        ("message", {"person": "alice", "text": ""}),
+    ],
+)
+def test_a_wrong_control_call_is_refused(
+    http: httpx2.Client, server: Receiver, path: str, body: dict[str, object]
+) -> None:
+    """A call that means nothing is a 422 that names the member, and nothing is pushed."""
+    answer = http.post(f"/official-account/{path}", json=body)
+    assert answer.status_code == 422
+    assert answer.json()[0]["msg"]
+    assert server.got == []
+
+
+def test_a_sealed_mode_needs_a_key() -> None:
+    """Without an AES key the account stays in plain mode, and no sandbox begins with a bad one."""
+    account = OfficialAccount(ACCOUNT, "secret", TOKEN)
+    with serve(create_sandbox(official_account=account)) as base, httpx2.Client(base_url=base) as http:
+        assert http.post("/official-account", json={"mode": "secure"}).status_code == 422
+        assert http.get("/official-account").json()["mode"] == "plain"
+    for aes_key in ("", "short", "A" * 42 + "!"):
+        with pytest.raises(ValueError, match="EncodingAESKey"):
+            create_sandbox(official_account=OfficialAccount(ACCOUNT, "secret", TOKEN, aes_key, "secure"))
+
+
+def test_a_sandbox_without_an_account_has_no_controls_of_it() -> None:
+    """Where no account is registered, neither its page nor its controls are there."""
+    with serve(create_sandbox()) as base, httpx2.Client(base_url=base) as http:
+        assert http.post("/official-account/scan", json={}).status_code == 404
+        assert http.get("/q/x").status_code == 404
+        assert http.get("/phone/chats").status_code == 200
+
+
+def test_who_holds_the_phone_is_asked_first(http: httpx2.Client) -> None:
+    """A code scanned by nobody's phone, and the chat, ask for a person; a misspelt header is told."""
+    code = str(ticket(http)["url"])
+    for address in (code, "/phone/chats/account"):
+        assert 'id="person-alice"' in http.get(address).text
+    assert http.get(code, headers={"x-sandbox-person": "mallory"}).status_code == 400
+    assert http.post(code).status_code == 410
+    assert http.get("/q/unknown").status_code == 410
 
 
 def test_the_official_vectors() -> None:

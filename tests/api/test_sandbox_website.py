@@ -237,3 +237,21 @@ def test_a_poll_can_be_spoiled(http: httpx2.Client) -> None:
     with pytest.raises(json.JSONDecodeError):
         http.get("/connect/l/qrconnect", params={"uuid": uuid, "f": "json"}).json()
     assert poll(http, uuid)[0] == 404
+
+
+def test_no_address_breaks_out_of_the_script(http: httpx2.Client) -> None:
+    """A quote or backslash in the callback stays within the script's text."""
+    page = qrconnect(http, redirect_uri="https://shop.test/a'b\\c").text
+    found = re.search(r"/connect/qrcode/([\w-]+)", page)
+    assert found
+    scan(http, found[1], decision="allow")
+    script = http.get("/connect/l/qrconnect", params={"uuid": found[1], "f": "url"}).text
+    assert "https://shop.test/a%27b%5Cc?code=" in script
+    assert script.count("'") == 4
+
+
+@pytest.mark.parametrize("decision", ["", "maybe", "Allow"])
+def test_a_decision_that_is_none_asks(http: httpx2.Client, decision: str) -> None:
+    """Only `allow` and `deny` decide; a named person is then themselves."""
+    assert "code" in returned(qrconnect(http, "alice", decision))
+    assert returned(qrconnect(http, "decliner", decision)) == {"state": "st"}

@@ -12,8 +12,8 @@ from hub.wechat.sandbox.asked import BadLink, named
 from hub.wechat.sandbox.chats import Chats, Message
 from hub.wechat.sandbox.followers import Followers
 from hub.wechat.sandbox.pages import Pages, catalogue_text
-from hub.wechat.sandbox.people import PEOPLE, Person
-from hub.wechat.sandbox.phone import here, holder
+from hub.wechat.sandbox.people import Person
+from hub.wechat.sandbox.phone import ask_whose, holder
 from hub.wechat.sandbox.pushes import Pushes
 from hub.wechat.sandbox.tickets import Ticket, Tickets
 
@@ -52,26 +52,24 @@ class AccountScreens:
             person = named(request)
         except BadLink as bad:
             return self._pages.render(request, "notice.html", 400, notice=bad.key)
-        ticket = self._tickets.by_name(request.path_params["name"])
-        if ticket is None or self._tickets.is_over(ticket):
+        ticket = self._ticket(request)
+        if ticket is None:
             return self._pages.render(request, "notice.html", 410, notice="notice.scene_over")
         if person is not None:
             await self._pushes.scan(person, ticket)
             return self._chat(request, person)
         person = holder(request)
         if person is None:
-            return self._pages.render(
-                request, "people.html", person=None, people=PEOPLE.values(), here=here(request)
-            )
+            return ask_whose(self._pages, request)
         if self._followers.following(ticket.appid, person):
             return await self._scan(request, person, ticket)
         return self._pages.render(request, "follow.html", person=person)
 
     async def follow(self, request: Request) -> Response:
         """Follow the account, and enter the chat."""
-        ticket = self._tickets.by_name(request.path_params["name"])
+        ticket = self._ticket(request)
         person = holder(request)
-        if person is None or ticket is None or self._tickets.is_over(ticket):
+        if person is None or ticket is None:
             return self._pages.render(request, "notice.html", 410, notice="notice.scene_over")
         return await self._scan(request, person, ticket)
 
@@ -79,9 +77,7 @@ class AccountScreens:
         """Show the chat of the phone's holder."""
         person = holder(request)
         if person is None:
-            return self._pages.render(
-                request, "people.html", person=None, people=PEOPLE.values(), here=here(request)
-            )
+            return ask_whose(self._pages, request)
         return self._chat(request, person)
 
     async def say(self, request: Request) -> Response:
@@ -107,6 +103,12 @@ class AccountScreens:
         found = self._chats.of(person.name, after) if person else []
         shown = [_shown(request, message) for message in found]
         return JSONResponse(shown, headers={"cache-control": "no-store"})
+
+    def _ticket(self, request: Request) -> Ticket | None:
+        ticket = self._tickets.by_name(request.path_params["name"])
+        if ticket is None or self._tickets.is_over(ticket) or ticket.appid != self._pushes.account.appid:
+            return None
+        return ticket
 
     async def _scan(self, request: Request, person: Person, ticket: Ticket) -> Response:
         await self._soon(self._pushes.scan(person, ticket))

@@ -77,6 +77,8 @@ def decision(request: Request, person: Person | None, *, silent: bool = False) -
     X-Sandbox-Decision wins; a person named by header decides as they would; *silent* asks nobody.
     """
     given = request.headers.get("x-sandbox-decision")
+    if given not in ("allow", "deny"):
+        given = None
     if given is None and "x-sandbox-person" in request.headers:
         return "deny" if person and person.declines and not silent else "allow"
     return given

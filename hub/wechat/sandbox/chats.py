@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any, Final, Literal
 
 from hub.wechat.sandbox.clock import Clock
+from hub.wechat.sandbox.scanned import web_link
 
 _KEPT: Final = 200
 _ANCHOR: Final = re.compile(
@@ -71,7 +72,7 @@ def pieces(text: str) -> list[Piece]:
     at = 0
     for anchor in _ANCHOR.finditer(text):
         found += _bare(text[at : anchor.start()])
-        found.append(Piece(anchor[2], anchor[1]))
+        found.append(Piece(anchor[2], web_link(anchor[1]) or ""))
         at = anchor.end()
     return found + _bare(text[at:])
 
@@ -83,7 +84,10 @@ def understood(reply: dict[str, Any]) -> tuple[Kind, list[Piece]]:
             return "text", pieces(reply["Content"])
         case "news" if isinstance(reply.get("Articles"), list):
             articles = [dict(item) for name, item in reply["Articles"] if name == "item"]
-            return "news", [Piece(str(each.get("Title", "")), str(each.get("Url", ""))) for each in articles]
+            return "news", [
+                Piece(str(each.get("Title", "")), web_link(str(each.get("Url", ""))) or "")
+                for each in articles
+            ]
     raise ValueError("a reply of another type")
 
 

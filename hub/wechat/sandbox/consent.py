@@ -15,7 +15,7 @@ from hub.wechat.sandbox.clock import Clock
 from hub.wechat.sandbox.grants import Grants
 from hub.wechat.sandbox.pages import Pages
 from hub.wechat.sandbox.people import PEOPLE, Person
-from hub.wechat.sandbox.phone import here, holder
+from hub.wechat.sandbox.phone import ask_whose, here, holder
 
 _SCOPES: Final = ("snsapi_base", "snsapi_userinfo")
 _TICKET_LIFE: Final = 600
@@ -71,9 +71,7 @@ class ConsentRoutes:
         if decided == "deny":
             return led_back(asked.answered())
         if person is None:
-            return self._pages.render(
-                request, "people.html", person=None, people=PEOPLE.values(), here=here(request)
-            )
+            return ask_whose(self._pages, request)
         if decided == "allow" or silent:
             return led_back(asked.answered(self._grants.issue(asked.appid, person, asked.scope)))
         return self._pages.render(

@@ -17,8 +17,8 @@ from hub.wechat.sandbox.kept import Kept
 from hub.wechat.sandbox.mini_program import MiniProgramCodes
 from hub.wechat.sandbox.outbound import client
 from hub.wechat.sandbox.pages import Pages
-from hub.wechat.sandbox.people import PEOPLE, Person
-from hub.wechat.sandbox.phone import here, holder
+from hub.wechat.sandbox.people import Person
+from hub.wechat.sandbox.phone import ask_whose, holder
 
 _AT: Final = "/api/auth/wechat"
 _PATIENCE: Final = 10.0
@@ -73,9 +73,7 @@ class MiniScreens:
         if appid not in self._apps.ids("mini_program") or not self._hub_url:
             return self._pages.render(request, "notice.html", 404, notice="notice.mini_program")
         if person is None:
-            return self._pages.render(
-                request, "people.html", person=None, people=PEOPLE.values(), here=here(request)
-            )
+            return ask_whose(self._pages, request)
         scene = request.query_params.get("scene", "")
         try:
             claimed = await self._call(

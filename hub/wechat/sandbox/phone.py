@@ -108,6 +108,11 @@ def holder(request: Request) -> Person | None:
     return PEOPLE.get(request.cookies.get(_COOKIE, ""))
 
 
+def ask_whose(pages: Pages, request: Request) -> Response:
+    """Ask who holds the phone, and come back to this page."""
+    return pages.render(request, "people.html", person=None, people=PEOPLE.values(), here=here(request))
+
+
 def here(request: Request) -> str:
     """Return this page's own path and query, to come back to."""
     return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path

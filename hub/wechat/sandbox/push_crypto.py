@@ -7,11 +7,14 @@ test between the two would pass.
 import base64
 import hashlib
 import hmac
+import re
 import secrets
+from typing import Final
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-_BLOCK = 32
+_BLOCK: Final = 32
+_AES_KEY: Final = re.compile(r"[0-9A-Za-z]{43}")
 
 
 def signature(*parts: str) -> str:
@@ -44,10 +47,9 @@ def unseal(aes_key: str, appid: str, sealed: str) -> bytes:
 
 def key(aes_key: str) -> bytes:
     """Return the 32 bytes of an EncodingAESKey. Raises ValueError for what is none."""
-    raw = base64.b64decode(aes_key + "=")
-    if len(aes_key) != 43 or len(raw) != 32:
-        raise ValueError("an EncodingAESKey has 43 characters")
-    return raw
+    if not _AES_KEY.fullmatch(aes_key):
+        raise ValueError("an EncodingAESKey has 43 letters and figures")
+    return base64.b64decode(aes_key + "=")
 
 
 def _cipher(aes_key: str) -> Cipher[modes.CBC]:

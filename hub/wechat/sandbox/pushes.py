@@ -22,6 +22,7 @@ from hub.wechat.sandbox.unionids import Unionids
 TRIES: Final = 3
 _KEPT: Final = 200
 _HEADERS: Final = {"content-type": "text/xml", "user-agent": "Mozilla/4.0", "accept": "*/*"}
+_FAILURES: Final = (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError)
 
 Delivery = dict[str, Any]
 
@@ -88,7 +89,7 @@ class Pushes:
                     answer = await http.get(
                         self.account.push_url, params={**self._signed(), "echostr": echostr}
                     )
-            except (httpx2.HTTPError, TimeoutError):
+            except _FAILURES:
                 return False
         return answer.status_code == 200 and answer.text == echostr
 
@@ -122,7 +123,7 @@ class Pushes:
                         answer = await self._post(http, members)
                     attempt["status"] = answer.status_code
                     delivery["delivered"] = answer.status_code == 200
-                except (httpx2.HTTPError, TimeoutError) as error:
+                except _FAILURES as error:
                     attempt["error"] = type(error).__name__
                 attempt["seconds"] = round(time.monotonic() - begun, 3)
         if not delivery["delivered"]:

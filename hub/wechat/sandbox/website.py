@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from hub.wechat.sandbox import asked as asking
@@ -15,13 +15,13 @@ from hub.wechat.sandbox.asked import BadLink, decision, led_back, named
 from hub.wechat.sandbox.calls import Address
 from hub.wechat.sandbox.drawing import picture
 from hub.wechat.sandbox.grants import Grants
-from hub.wechat.sandbox.pages import Pages
-from hub.wechat.sandbox.people import PEOPLE
-from hub.wechat.sandbox.phone import here, holder
+from hub.wechat.sandbox.pages import FOLDER, Pages
+from hub.wechat.sandbox.phone import ask_whose, here, holder
 from hub.wechat.sandbox.qr_logins import APPROVED, QrLogin, QrLogins
 
 _SCOPES: Final = ("snsapi_login",)
 _PICTURE_WIDTH: Final = 430
+_SAFE: Final = "%:/?#[]@!$&()*+,;=~"  # what an address may hold, but for the quotes around it
 _STYLES: Final = ("black", "white")
 
 
@@ -53,6 +53,7 @@ class WebsiteRoutes:
             Route("/connect/l/qrconnect", self.poll, methods=["GET"]),
             Route("/connect/confirm", self.consent, methods=["GET"]),
             Route("/connect/confirm", self.decide, methods=["POST"]),
+            Route("/connect/zh_CN/htmledition/js/wxLogin.js", self.script, methods=["GET"]),
         ]
 
     async def page(self, request: Request) -> Response:
@@ -86,6 +87,10 @@ class WebsiteRoutes:
             target=asked.answered(),
         )
 
+    async def script(self, _: Request) -> Response:
+        """Send the script by which sites show the page within their own; it is at res.wx.qq.com else."""
+        return FileResponse(FOLDER / "static" / "wxLogin.js", headers={"cache-control": "no-cache"})
+
     async def image(self, request: Request) -> Response:
         """Draw the code of the page; 404 where it is unknown or over."""
         login = self._logins.find(request.path_params["uuid"])
@@ -101,14 +106,16 @@ class WebsiteRoutes:
         query = request.query_params
         state, login = await self._logins.wait(query.get("uuid", ""), query.get("last", ""))
         code = login.code if login and state == APPROVED else ""
-        said: dict[str, object] = {"wx_errcode": state, "wx_code": code}
+        said: dict[str, int | str] = {"wx_errcode": state, "wx_code": code}
         if query.get("f") == "url":
             said["wx_redirecturl"] = login.asked.answered(code) if login and code else ""
         headers = {"cache-control": "no-cache, must-revalidate"}
         if query.get("f") == "json":
             return Response(json.dumps(said), media_type="application/json", headers=headers)
         script = "".join(
-            f"window.{name}={value};" if isinstance(value, int) else f"window.{name}='{value}';"
+            f"window.{name}={value};"
+            if isinstance(value, int)
+            else f"window.{name}='{quote(value, safe=_SAFE)}';"
             for name, value in said.items()
         )
         return Response(script, headers={**headers, "content-type": "text/javascript"})
@@ -123,9 +130,7 @@ class WebsiteRoutes:
         except BadLink as bad:
             return self._pages.render(request, "notice.html", 400, notice=bad.key)
         if person is None:
-            return self._pages.render(
-                request, "people.html", person=None, people=PEOPLE.values(), here=here(request)
-            )
+            return ask_whose(self._pages, request)
         if not self._logins.scan(login, person):
             return self._pages.render(request, "notice.html", 409, notice="notice.qr_taken")
         if decided := decision(request, person):
