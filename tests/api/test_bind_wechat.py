@@ -144,6 +144,15 @@ async def test_anothers_wechat_is_refused(hub_alone: HubProcess) -> None:
         assert account(await sign_in(hub_alone.url, "bob")) == owner
 
 
+async def test_a_snapshot_user_is_nobody_to_bind(hub_alone: HubProcess) -> None:
+    """WeChat's made-up person claims nothing, and the attempt goes on waiting."""
+    async with member(hub_alone) as member_, Phone(hub_alone.url, "snapshot") as phone:
+        await member_.browser.begin(purpose="bind")
+        page = await phone.scan(member_.browser.attempt["qr_content"])
+        assert "Full WeChat page needed" in page.text
+        assert (await member_.browser.status()).json()["data"]["status"] == "pending"
+
+
 async def test_another_wechat_of_the_app_is_refused(hub_alone: HubProcess) -> None:
     """Who is bound already has to unbind first."""
     reply = await sign_in(hub_alone.url, "alice")

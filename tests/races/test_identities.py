@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from hub.accounts.bindings import Bindings, Changed
 from hub.accounts.identities import Identity, find_or_create
+from hub.realtime.memory import MemoryBroker
 from hub.store.database import Row, Store
-from tests.signing_in import rows, warm
+from hub.tokens.events import AccountEvents
+from tests.signing_in import execute, make_sessions, rows, warm
 
 RACERS = 50
 
@@ -98,3 +101,32 @@ async def test_two_accounts_learn_one_unionid(processes: tuple[Store, Store], da
         assert [user["id"] for user in after] == [user["id"] for user in before]
         known = await rows(database_url, "SELECT unionid FROM wechat_users")
         assert [row["unionid"] for row in known].count(unionid) == 1
+
+
+async def test_unfollowing_meets_signing_in(store: Store, database_url: str) -> None:
+    """Whichever is last, the rows fit together: who signed in last is bound, or nobody is."""
+    broker = MemoryBroker()
+    bindings = Bindings(store, make_sessions(store, broker), AccountEvents(store, broker))
+    await warm(store)
+    for number in range(8):
+        openid, phone = f"oLi{number}", f"+86138001380{number:02d}"
+        first = await enter(store, "wx1", openid, None)
+        await execute(
+            database_url, "UPDATE users SET phone = :phone WHERE id = :id", phone=phone, id=first["id"]
+        )
+
+        async def unfollow(openid: str = openid) -> Changed | None:
+            return await store.write(lambda tx: bindings.forget_wechat(tx, "wx1", openid, store.now()))
+
+        forgotten, users = await asyncio.gather(
+            unfollow(), asyncio.gather(*(enter(store, "wx1", openid, None) for _ in range(4)))
+        )
+        assert forgotten == Changed(first["id"], "wechat", False, None)
+        after = {user["id"] for user in users} - {first["id"]}
+        known = await rows(database_url, f"SELECT id, uid FROM wechat_users WHERE openid = '{openid}'")  # noqa: S608
+        assert [row["uid"] for row in known] == list(after)
+        (kind,) = await rows(
+            database_url,
+            f"SELECT login_type, wechat_user_id FROM user_login_types WHERE user_id = {first['id']}",  # noqa: S608
+        )
+        assert kind == {"login_type": "phone", "wechat_user_id": None}
