@@ -144,7 +144,8 @@ export class LoginHub {
         if (away) await this.#findWayOut(attempt);
         return;
       }
-      if (outcome) throw new HubProblem(outcome.status ?? 400, outcome);
+      const problem = outcome && new HubProblem(outcome.status ?? 400, outcome);
+      if (problem && problem.slug !== "wrong-state") throw problem; // one that is alive is simply left
     }
     await this.start(this.#options);
     this.watch(...this.#listeners);

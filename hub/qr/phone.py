@@ -201,7 +201,7 @@ class Phone:
             return answered
         try:
             if decide(attempt, Event.CONFIRM, self._attempts.store.now()):
-                await self._precautions.check(attempt, device.ip, on_page=on_page, acknowledged=acknowledged)
+                await self.check(attempt, device.ip, on_page=on_page, acknowledged=acknowledged)
             return await self._attempts.move(attempt, lambda _: Event.CONFIRM, partial(self._confirm, within))
         except (AccountBlocked, AlreadyBound, SignInRefused) as error:
             event, reason = _REFUSALS[type(error)]
@@ -209,6 +209,12 @@ class Phone:
             raised = (Signal.REPORTED,) if isinstance(error, SignInRefused) else ()
             await self.record(failed, "blocked", reason, raised)
             raise
+
+    async def check(
+        self, attempt: Attempt, ip: str, *, on_page: bool = False, acknowledged: bool = False
+    ) -> None:
+        """Raise SignInRefused or ConfirmationRequired where what is known of *attempt* demands it."""
+        await self._precautions.check(attempt, ip, on_page=on_page, acknowledged=acknowledged)
 
     async def cancel(self, session_id: str) -> Attempt:
         """Cancel by the browser that waits. Raises what the attempt's state says."""

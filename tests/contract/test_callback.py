@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from hub.accounts.identities import Identity
+from hub.audit.rules import REPORTERS
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Initiator, NewAttempt
 from hub.qr.callback.service import Answer, Callback
@@ -21,6 +22,7 @@ from hub.qr.follow import Follower
 from hub.qr.h5 import H5
 from hub.qr.identifiers import hashed
 from hub.qr.open_platform.service import OpenPlatform
+from hub.qr.phone import Answer as Say
 from hub.qr.redemption import cookie_binding
 from hub.qr.states import Status
 from hub.realtime.memory import MemoryBroker
@@ -269,6 +271,20 @@ async def test_binding_marks_only(gate: Gate, database_url: str) -> None:
     assert (await gate.hit(await gate.led_back(taken, "bob"))).outcome.name == "already_bound"
     ended = await gate.now(taken)
     assert (ended.status, ended.reason, ended.seq) == (Status.FAILED, "already_bound", 3)
+
+
+async def test_a_browser_that_many_have_reported(gate: Gate, database_url: str) -> None:
+    """Nobody is signed in at an address that several people did not know, whatever WeChat has asked them."""
+    for openid in range(REPORTERS):
+        waiting = await gate.desk.begin("192.0.2.7")
+        await gate.desk.scan(waiting, f"reporter{openid}")
+        await gate.desk.answer(waiting, f"reporter{openid}", Say.REPORT)
+    attempt = await gate.begin()
+    assert (await gate.hit(await gate.led_back(attempt))).outcome.name == "risk"
+    ended = await gate.now(attempt)
+    assert (ended.status, ended.reason, ended.seq) == (Status.FAILED, "risk", 3)
+    assert ended.profile["tokens"] is None
+    assert await rows(database_url, "SELECT id FROM users") == []
 
 
 async def test_a_person_is_the_one_of_the_app(gate: Gate) -> None:

@@ -1,20 +1,20 @@
 """What the mini program does for its person: claim by `wx.login`'s code, answer, and give a phone number."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
 from hub.accounts.bindings import Bindings, Changed
 from hub.accounts.contacts import Contact
 from hub.accounts.identities import Identity, SealedTokens
-from hub.errors import AccountBlocked, AttemptNotFound, ProviderAway, WechatCodeRefused
+from hub.errors import AccountBlocked, AttemptNotFound, ProviderAway, SignInRefused, WechatCodeRefused
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts, refused
 from hub.qr.identifiers import QR_CODE
 from hub.qr.mini.pictures import Pictures
 from hub.qr.phone import Answer, Phone
-from hub.qr.states import Status
+from hub.qr.states import Event, Status, decide
 from hub.store.database import Connection
 from hub.store.encryption import DataKeys
 from hub.tokens.session import Device
@@ -111,7 +111,13 @@ class MiniDoor:
                 session_id, subject, answer, device, acknowledged=acknowledged
             )
             return Answered(answered, False)
-        contact = await self._number(phone_code)
+        attempt = await self._attempts.by_session(session_id)
+        now = self._attempts.store.now()
+        if decide(attempt, Event.CONFIRM, now) is None:
+            raise refused(attempt, now)
+        with suppress(SignInRefused):  # which ends the attempt, below
+            await self._phone.check(attempt, device.ip, acknowledged=acknowledged)
+        contact = await self._number(phone_code)  # not before: it can be asked for once
         changed: list[Changed] = []
 
         async def give(tx: Connection, user_id: int, now: datetime) -> None:

@@ -5,12 +5,13 @@ There may be no phone in it at all: a computer on which WeChat runs can approve 
 
 import hmac
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from hub.accounts.identities import Identity, SealedTokens
-from hub.errors import AccountBlocked, AlreadyBound, WrongState
+from hub.errors import AccountBlocked, AlreadyBound, SignInRefused, WrongState
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts, refused
 from hub.qr.consent import ConsentState, Hit, Kind, Outcome
@@ -20,6 +21,12 @@ from hub.qr.states import Event, Move, Status, decide
 from hub.store.database import Connection
 from hub.store.encryption import DataKeys
 from hub.wechat.doors import WebsiteConsent
+
+_REASONS: Mapping[type[Exception], str] = {
+    AccountBlocked: "account_blocked",
+    AlreadyBound: "already_bound",
+    SignInRefused: "risk",
+}
 
 
 class OpenPlatform:
@@ -90,11 +97,13 @@ class OpenPlatform:
         async def write(current: Attempt, move: Move, now: datetime) -> Attempt | None:
             named = replace(current, scanned_by=identity.subject, profile=identity.profile())
             try:
+                # Who has asked is in front of that browser; only what nobody can answer for is refused.
+                await self._phone.check(named, named.ip_address, acknowledged=True)
                 return await store.write(partial(self._write, hit, named, move, now))
-            except (AccountBlocked, AlreadyBound) as error:
-                reason = "account_blocked" if isinstance(error, AccountBlocked) else "already_bound"
-                failing = Move(Status.FAILED, reason, move.steps)
-                return await store.write(partial(self._write, hit, named, failing, now))
+            except tuple(_REASONS) as error:
+                failing = Move(Status.FAILED, _REASONS[type(error)], move.steps)
+                nobody = replace(named, profile=replace(identity, tokens=None).profile())
+                return await store.write(partial(self._write, hit, nobody, failing, now))
 
         approved = await self._attempts.move(attempt, lambda _: Event.APPROVE, write)
         if approved.status is Status.FAILED:
