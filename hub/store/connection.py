@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from hub.store.failures import Contended, LinkLost, QueryFailed, Refused
+from hub.store.failures import Contended, LinkLost, PostFailed, QueryFailed, Refused
 from hub.store.links import Link, Outcome, Row
-from hub.store.queries import Queries
+from hub.store.queries import Bound, Queries
 
 _CHILD = "a child task is outside its parent's transaction: one statement at a time"
 
@@ -45,11 +45,22 @@ class Connection:
         """Run an INSERT and return the new row's id, 0 where it was ignored. Raises UniqueViolation."""
         return (await self._execute(query, values)).inserted_id
 
+    async def post(self, query: str, /, **values: object) -> None:
+        """Run an INSERT, UPDATE or DELETE whose outcome is of no interest, which saves its round trip.
+
+        It runs before the next statement and before the commit. Where it fails, the whole unit does.
+        """
+        bound = self._writing(query, values)
+        await self._exclusively(lambda link: link.post(bound))
+
     async def _execute(self, query: str, values: dict[str, object]) -> Outcome:
+        bound = self._writing(query, values)
+        return await self._exclusively(lambda link: link.execute(bound))
+
+    def _writing(self, query: str, values: dict[str, object]) -> Bound:
         if not self._writes:
             raise RuntimeError(f"{query}: a unit that reads cannot write")
-        bound = self._queries.writing(query, values)
-        return await self._exclusively(lambda link: link.execute(bound))
+        return self._queries.writing(query, values)
 
     async def _exclusively(self, act: Callable[[Link], Awaitable[T]]) -> T:
         if self._failure:
@@ -64,6 +75,9 @@ class Connection:
         except (LinkLost, Contended, Refused) as error:
             self._failure = error
             raise
+        except PostFailed as error:
+            self._failure = error.failure
+            raise error.failure from None
         finally:
             self._busy = False
 
@@ -106,6 +120,8 @@ async def reading(link: Link, queries: Queries, work: Callable[[Connection], Awa
 async def _commit(link: Link) -> None:
     try:
         await link.commit()
+    except PostFailed as error:
+        raise error.failure from None
     except LinkLost as error:
         # It may have been committed; to run the unit again could do everything twice.
         raise Refused(f"outcome unknown: {error}") from error

@@ -26,3 +26,11 @@ class Contended(Exception):
 
 class Refused(Exception):
     """The database answers, but does not serve for now (shutting down, read-only, full, too many clients)."""
+
+
+class PostFailed(Exception):
+    """A statement that was posted has failed with *failure*, at the latest when a later one was run."""
+
+    def __init__(self, failure: UniqueViolation | QueryFailed) -> None:
+        super().__init__(str(failure))
+        self.failure = failure

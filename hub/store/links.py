@@ -31,6 +31,12 @@ class Link(Protocol):
     async def execute(self, bound: Bound) -> Outcome:
         """Run a statement that changes rows."""
 
+    async def post(self, bound: Bound) -> None:
+        """Run a statement whose outcome nobody waits for, at the latest with the next one or the commit.
+
+        These raise PostFailed where it was refused, and have not run then.
+        """
+
     async def begin(self) -> None:
         """Begin a transaction that may write."""
 

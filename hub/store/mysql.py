@@ -7,10 +7,10 @@ from typing import Any, NoReturn
 from pymysql import err
 from pymysql.constants import CLIENT, CR, ER
 
-from hub.store.failures import Contended, LinkLost, QueryFailed, Refused, UniqueViolation
+from hub.store.failures import Contended, LinkLost, PostFailed, QueryFailed, Refused, UniqueViolation
 from hub.store.links import Outcome, Row
 from hub.store.queries import Bound
-from hub.store.results import Result, ask
+from hub.store.results import Result, StatementFailed, ask
 
 
 def options(statement_limit: float | None) -> dict[str, Any]:
@@ -69,6 +69,9 @@ _REFUSED = {
 _DUPLICATE_KEY = re.compile(r"for key '(?:.*\.)?([^'.]+)'")
 
 
+_BEGIN, _COMMIT = Bound("BEGIN", "BEGIN", ()), Bound("COMMIT", "COMMIT", ())
+
+
 class MySQLLink:
     """One aiomysql connection; *release* gives it back to where it came from."""
 
@@ -76,7 +79,7 @@ class MySQLLink:
         self._raw = raw
         self._release = release
         self._released = False
-        self._begins = False
+        self._posted: list[Bound] = []  # they travel with the next statement, BEGIN too
 
     @property
     def alive(self) -> bool:
@@ -93,19 +96,22 @@ class MySQLLink:
         result = await self._ask(bound)
         return Outcome(result.affected_rows, result.insert_id)
 
+    async def post(self, bound: Bound) -> None:
+        bound.sql.encode()  # raises for half a surrogate pair, before anything is sent
+        self._posted.append(bound)
+
     async def begin(self) -> None:
-        self._begins = True  # BEGIN travels with the first statement
+        self._posted = [_BEGIN]
 
     async def commit(self) -> None:
-        if self._begins:
-            self._begins = False
+        if self._posted == [_BEGIN]:
+            self._posted = []  # nothing was done
         else:
-            await self._command(self._raw.commit, "COMMIT")
+            await self._ask(_COMMIT)
 
     async def rollback(self) -> None:
-        if self._begins:
-            self._begins = False
-        else:
+        posted, self._posted = self._posted, []
+        if _BEGIN not in posted:
             await self._command(self._raw.rollback, "ROLLBACK")
 
     async def ping(self) -> None:
@@ -126,10 +132,17 @@ class MySQLLink:
             await self._release()
 
     async def _ask(self, bound: Bound) -> Result:
-        sql = bound.sql.encode()  # raises for half a surrogate pair, before anything is sent
-        begins, self._begins = self._begins, False
+        encoded = [statement.sql.encode() for statement in (*self._posted, bound)]  # may raise, as in `post`
+        statements, self._posted = [*self._posted, bound], []
         try:
-            return await ask(self._raw, b"BEGIN;" + sql, 2) if begins else await ask(self._raw, sql, 1)
+            return await ask(self._raw, encoded)
+        except StatementFailed as failed:
+            try:
+                self._fail(failed.error, statements[failed.number].name)
+            except (UniqueViolation, QueryFailed) as failure:
+                if statements[failed.number] is bound:
+                    raise
+                raise PostFailed(failure) from None
         except ERRORS as error:
             self._fail(error, bound.name)
 

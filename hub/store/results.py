@@ -4,11 +4,12 @@ The descriptions of a query's columns are the same every time; to decode them an
 row. A cursor also fetches the server's warnings, which an INSERT IGNORE has by its nature.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from aiomysql.connection import MySQLResult
+from pymysql import err
 from pymysql.connections import TEXT_TYPES, FieldDescriptorPacket
 from pymysql.constants import COMMAND, FIELD_TYPE
 from pymysql.converters import decoders, through
@@ -59,10 +60,25 @@ class Result(MySQLResult):  # type: ignore[misc]  # aiomysql has no types
         self.converters = [column.decode for column in columns]
 
 
-async def ask(raw: Any, sql: bytes, statements: int) -> Result:
-    """Send *sql*, which holds so many *statements*, and return the answer to the last one."""
-    await raw._execute_command(COMMAND.COM_QUERY, sql)
-    for _ in range(statements):
+class StatementFailed(Exception):
+    """The statement *number* of several failed with the driver's *error*; none after it has run."""
+
+    def __init__(self, number: int, error: err.MySQLError) -> None:
+        super().__init__(f"statement {number}: {error}")
+        self.number = number
+        self.error = error
+
+
+async def ask(raw: Any, statements: Sequence[bytes]) -> Result:
+    """Send *statements* in one packet, and return the answer to the last one.
+
+    Raises StatementFailed, or what a lost connection raises.
+    """
+    await raw._execute_command(COMMAND.COM_QUERY, b";".join(statements))
+    for number in range(len(statements)):
         result = Result(raw)
-        await result.read()
+        try:
+            await result.read()
+        except err.MySQLError as error:
+            raise StatementFailed(number, error) from None
     return result

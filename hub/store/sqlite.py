@@ -7,7 +7,7 @@ import contextlib
 import sqlite3
 from typing import Any, NoReturn
 
-from hub.store.failures import Contended, LinkLost, QueryFailed, Refused, UniqueViolation
+from hub.store.failures import Contended, LinkLost, PostFailed, QueryFailed, Refused, UniqueViolation
 from hub.store.links import Outcome, Row
 from hub.store.queries import Bound, read_time
 
@@ -71,6 +71,12 @@ class SQLiteLink:
             self._fail(error, bound.name)
         # lastrowid keeps the id of an earlier INSERT when this one was ignored.
         return Outcome(cursor.rowcount, cursor.lastrowid if cursor.rowcount else 0)
+
+    async def post(self, bound: Bound) -> None:
+        try:
+            await self.execute(bound)
+        except (UniqueViolation, QueryFailed) as failure:
+            raise PostFailed(failure) from None
 
     async def begin(self) -> None:
         # IMMEDIATE takes the writer's place at once; a later upgrade of a reader could only fail.

@@ -63,7 +63,7 @@ class AccountEvents:
         self, tx: Connection, user_id: int, kind: EventType, payload: Mapping[str, object], now: datetime
     ) -> None:
         """As `append`, where the caller's own UPDATE of the account's row has added one to `event_seq`."""
-        await tx.insert(
+        await tx.post(
             "events.append",
             user_id=user_id,
             type=kind,
@@ -81,6 +81,10 @@ class AccountEvents:
         except StoreUnavailable as error:
             log.warning("events_unannounced", reason=error.reason, user_id=user_id)
             return
+        await self.tell(user_id, seq)
+
+    async def tell(self, user_id: int, seq: int) -> None:
+        """As `announce`, where the caller knows the *seq* of the account's newest event."""
         await self.broker.publish(channel(user_id), Message(seq, b""), ttl=_KEPT)
 
     async def after(self, user_id: int, seq: int) -> list[Event]:

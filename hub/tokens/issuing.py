@@ -19,7 +19,12 @@ class Issuer:
         self.idle = idle
 
     def pair(
-        self, session: Mapping[str, Any], generation: int, now: datetime, ended: tuple[str, ...] = ()
+        self,
+        session: Mapping[str, Any],
+        generation: int,
+        now: datetime,
+        ended: tuple[str, ...] = (),
+        event_seq: int = 0,
     ) -> TokenPair:
         """Return a fresh access token, and the one refresh token of *generation*.
 
@@ -35,6 +40,7 @@ class Issuer:
             session_id=session["sid"],
             user_id=session["user_id"],
             ended=ended,
+            event_seq=event_seq,
         )
 
     def access_token(self, session: Mapping[str, Any], now: datetime) -> tuple[str, int]:

@@ -107,21 +107,23 @@ class Sessions:
         await self._events.append_counted(
             tx, user["id"], "session.created", {"session_id": session["sid"], **told, "amr": list(amr)}, now
         )
-        running = await tx.all(
-            "tokens.running_of_user", user_id=user["id"], expires_at=now, last_active_at=now - self._idle
+        rows = await tx.all(
+            "tokens.opening", user_id=user["id"], expires_at=now, last_active_at=now - self._idle
         )
-        ended = surplus(running, device.type, cap=self._cap, single=self._single)
-        if ended:
-            await self._endings.end(tx, user["id"], ended, "replaced", now)
-        await tx.insert("tokens.create", **session)
+        running = [row for row in rows if row["sid"] is not None]
+        ended: tuple[str, ...] = ()
+        if old := surplus(running, device.type, cap=self._cap, single=self._single):
+            ended = (await self._endings.end(tx, user["id"], old, "replaced", now)).sids
+        await tx.post("tokens.create", **session)
         granted = {**session, "role": user["role"], "email": user["email"], "auth_time": now}
-        return self._issuer.pair(granted, 0, now, ended=tuple(ended))
+        # The end of each session is an event as well.
+        return self._issuer.pair(granted, 0, now, ended, rows[0]["event_seq"] + len(ended))
 
     async def announce(self, opened: TokenPair) -> None:
         """Tell of a session whose opening is committed, and of those that ended for it."""
         OPENED.inc()
         await self._revocations.announce(opened.ended, "replaced")
-        await self._events.announce(opened.user_id)
+        await self._events.tell(opened.user_id, opened.event_seq)
 
     async def refresh(
         self, refresh_token: str, *, ip: str, user_agent: str, client_id: str | None = None

@@ -20,7 +20,10 @@ class Device(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """The tokens of one session; lives in seconds. `ended` are the sessions that made room for a new one."""
+    """The tokens of one session; lives in seconds.
+
+    `ended` are the sessions that made room for a new one, `event_seq` is the account's newest event then.
+    """
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -30,11 +33,12 @@ class TokenPair:
     user_id: int
     token_type: str = "Bearer"
     ended: tuple[str, ...] = ()
+    event_seq: int = 0
 
     def reply(self) -> dict[str, Any]:
         """Return the members of the token reply (RFC 6749 section 5.1, and two of our own)."""
         members = asdict(self)
-        del members["ended"], members["user_id"]
+        del members["ended"], members["event_seq"], members["user_id"]
         return members
 
 

@@ -12,10 +12,13 @@ SELECT id FROM users WHERE id = :id FOR UPDATE;
 -- name: lock_user (sqlite)
 SELECT id FROM users WHERE id = :id;
 
--- name: running_of_user
-SELECT id, sid, device_type FROM user_sessions
-WHERE user_id = :user_id AND is_active = 1 AND expires_at > :expires_at AND last_active_at > :last_active_at
-ORDER BY id;
+-- name: opening
+-- The number of the account's newest event, beside each of its running sessions, or beside none.
+SELECT u.event_seq, s.sid, s.device_type
+FROM users u LEFT JOIN user_sessions s
+    ON s.user_id = u.id AND s.is_active = 1 AND s.expires_at > :expires_at AND s.last_active_at > :last_active_at
+WHERE u.id = :user_id
+ORDER BY s.id;
 
 -- name: active_of_user
 SELECT sid FROM user_sessions WHERE user_id = :user_id AND is_active = 1 ORDER BY id;

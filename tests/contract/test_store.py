@@ -1,6 +1,7 @@
 """What the store promises, on both engines."""
 
 import asyncio
+import contextlib
 import datetime as dt
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -213,6 +214,77 @@ async def test_an_empty_unit_is_harmless(probe: Store) -> None:
     with pytest.raises(NotFound):
         await probe.write(failing)
     assert await probe.insert("probe.add_message", payload="", created_at=NOW)
+
+
+async def test_what_is_posted_runs_in_its_turn(probe: Store) -> None:
+    """Later statements of the unit see it, and so does everybody after the commit."""
+
+    async def work(tx: Connection) -> list[str]:
+        await tx.post("probe.add_message", payload="first", created_at=NOW)
+        await add_message(tx, "second")
+        await tx.post("probe.add_message", payload="third", created_at=NOW)
+        seen = [row["payload"] for row in await tx.all("probe.messages")]
+        await tx.post("probe.add_message", payload="fourth", created_at=NOW)
+        return seen
+
+    assert await probe.write(work) == ["first", "second", "third"]
+    rows = await probe.all("probe.messages")
+    assert [row["payload"] for row in rows] == ["first", "second", "third", "fourth"]
+
+
+async def test_a_unit_that_only_posts_is_committed(probe: Store) -> None:
+    """No statement with an outcome is needed for that."""
+    await probe.write(lambda tx: tx.post("probe.add_message", payload="alone", created_at=NOW))
+    assert [row["payload"] for row in await probe.all("probe.messages")] == ["alone"]
+
+
+async def test_what_is_posted_is_undone_with_its_unit(probe: Store) -> None:
+    """A unit that raises leaves nothing of it, whether or not it had been sent."""
+
+    async def work(tx: Connection) -> None:
+        await tx.post("probe.add_message", payload="sent", created_at=NOW)
+        await tx.all("probe.messages")
+        await tx.post("probe.add_message", payload="not sent", created_at=NOW)
+        raise NotFound("never mind")
+
+    with pytest.raises(NotFound):
+        await probe.write(work)
+    assert await probe.all("probe.messages") == []
+
+
+@pytest.mark.parametrize("followed", [True, False])
+async def test_a_failed_post_fails_the_unit(probe: Store, followed: bool) -> None:
+    """Its own failure is what the caller gets, though a later statement or the commit met it."""
+    await add_user(probe, "+8613800000001")
+
+    async def work(tx: Connection) -> None:
+        await add_message(tx)
+        row = {"nickname": None, "profile": None, "birth_date": None, "created_at": NOW}
+        await tx.post("probe.add_user", phone="+8613800000001", **row)
+        if followed:
+            await add_message(tx)
+
+    with pytest.raises(UniqueViolation) as raised:
+        await probe.write(work)
+    assert raised.value.key == "users_phone"
+    assert await probe.all("probe.messages") == []
+
+
+async def test_a_failed_post_cannot_be_swallowed(probe: Store) -> None:
+    """A unit that goes on after it does not commit: half of what it meant to do is missing."""
+    await add_user(probe, "+8613800000001")
+
+    async def work(tx: Connection) -> None:
+        row = {"nickname": None, "profile": None, "birth_date": None, "created_at": NOW}
+        with contextlib.suppress(UniqueViolation):
+            await tx.post("probe.add_user", phone="+8613800000001", **row)
+            await add_message(tx)
+        with contextlib.suppress(UniqueViolation):
+            await add_message(tx)
+
+    with pytest.raises(UniqueViolation):
+        await probe.write(work)
+    assert await probe.all("probe.messages") == []
 
 
 async def test_a_reading_unit_has_one_connection_and_no_transaction(probe: Store) -> None:

@@ -21,6 +21,7 @@ class Proxy:
         self._flow.set()
         self._refusing = False
         self.port = 0
+        self.sent = 0
 
     async def start(self) -> None:
         """Listen on a free port, `port`."""
@@ -66,7 +67,7 @@ class Proxy:
             back, far = await asyncio.open_connection(*self._target)
             ends.append(far)
             self._writers.add(far)
-            await asyncio.gather(self._pump(reader, far), self._pump(back, writer))
+            await asyncio.gather(self._pump(reader, far, counts=True), self._pump(back, writer))
         except OSError:
             await self._flow.wait()
         finally:
@@ -76,8 +77,11 @@ class Proxy:
                 with suppress(OSError):
                     await end.wait_closed()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counts: bool = False
+    ) -> None:
         while chunk := await reader.read(65536):
+            self.sent += counts
             await self._flow.wait()
             writer.write(chunk)
             await writer.drain()
