@@ -18,6 +18,13 @@ DOOR = "official_account"
 NOWHERE = "http://127.0.0.1:9"
 REAL = "https://open.weixin.qq.com"  # never called: people are sent there
 
+STAND_IN = {
+    "WECHAT_OA_APP_ID": STAND_IN_ACCOUNT.app_id,
+    "WECHAT_OA_APP_SECRET": STAND_IN_ACCOUNT.secret,
+    "WECHAT_OA_TOKEN": STAND_IN_ACCOUNT.token,
+    "WECHAT_OA_AES_KEY": STAND_IN_ACCOUNT.aes_keys[0],
+}
+
 
 @pytest.fixture(scope="module")
 def auto_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
@@ -187,6 +194,17 @@ async def test_links_are_kept_nowhere(hub_on_sqlite: HubProcess) -> None:
         assert secret not in hub_on_sqlite.log()
 
 
+@pytest.mark.parametrize(("secret", "said"), [("sandbox-secret", "ok"), ("wrong", "mend")])
+def test_the_doctor(tmp_path: Path, hub_on_sqlite: HubProcess, secret: str, said: str) -> None:
+    """`hub doctor` asks WeChat for the account's access token, and says what to mend."""
+    at = f"{hub_on_sqlite.url}/sandbox"
+    account = {**STAND_IN, "WECHAT_OA_APP_SECRET": secret}
+    hub = HubProcess(tmp_path, WECHAT_API_URL=at, WECHAT_OPEN_URL=at, **account)
+    (line,) = [line for line in hub.command("doctor").stdout.splitlines() if "official account:" in line]
+    assert line.startswith(said)
+    assert ("WECHAT_OA_APP_SECRET" in line) == (said == "mend")
+
+
 async def test_wechat_is_away(tmp_path: Path) -> None:
     """Without WeChat no code of this door can be made: come back later, and the other doors stay open."""
     settings = {"WECHAT_OA_APP_ID": APPID, "WECHAT_OA_APP_SECRET": SECRET, "WECHAT_OA_TOKEN": TOKEN}
@@ -218,13 +236,7 @@ async def test_an_installation_without_the_door(tmp_path: Path) -> None:
 async def test_links_are_for_wechat(tmp_path: Path, hub_on_sqlite: HubProcess) -> None:
     """With the real WeChat another browser is told to open the link there."""
     at = f"{hub_on_sqlite.url}/sandbox"
-    stand_in = {
-        "WECHAT_OA_APP_ID": "wxsandbox00000oa",
-        "WECHAT_OA_APP_SECRET": "sandbox-secret",
-        "WECHAT_OA_TOKEN": "sandbox-token",
-        "WECHAT_OA_AES_KEY": "sandbox" * 6 + "0",
-    }
-    hub = HubProcess(tmp_path, WECHAT_API_URL=at, WECHAT_OPEN_URL=REAL, **stand_in).start()
+    hub = HubProcess(tmp_path, WECHAT_API_URL=at, WECHAT_OPEN_URL=REAL, **STAND_IN).start()
     try:
         async with Browser(hub.url) as browser, Browser(hub_on_sqlite.url) as control:
             await browser.begin(door=DOOR)
