@@ -106,7 +106,7 @@ class Alerts:
             ALERTS.labels(channel).inc()
         if channels:
             await self._events.announce(user_id)
-        if len(channels) > 1:
+        if set(channels) - {"stream"}:
             self._post.wake()
 
     def _told(self, device: Device) -> dict[str, object]:

@@ -1,10 +1,14 @@
 """What a device is known again by, and how it is called to a person."""
 
+import re
 from hashlib import blake2b
 
 import ua_parser
 
 from hub.audit.log import Device
+
+_LONGEST = 40  # characters
+_NAME = re.compile(rf"[\w '’()+-]{{1,{_LONGEST}}}")  # nothing of which a link could be made
 
 
 def device_key(device: Device) -> str:
@@ -21,8 +25,13 @@ def device_key(device: Device) -> str:
 
 
 def called(device: Device) -> str:
-    """Return a short name: the one it was given, else browser and system; empty where neither is known."""
-    return device.name or ", ".join(filter(None, _agent(device.user_agent)))
+    """Return a short name for a message: the one it was given, else browser and system; empty for neither.
+
+    A name that is more than one is left out: who signs in must not write letters in our name.
+    """
+    if device.name and _NAME.fullmatch(device.name):
+        return device.name
+    return ", ".join(filter(None, _agent(device.user_agent)))[:_LONGEST]
 
 
 def _agent(user_agent: str) -> tuple[str, str]:

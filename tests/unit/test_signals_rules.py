@@ -225,3 +225,16 @@ def test_what_a_device_is_called() -> None:
     assert called(device(name="Mine")) == "Mine"
     assert called(device()) == "Chrome, Linux"
     assert called(device(user_agent="")) == ""
+
+
+@pytest.mark.parametrize("name", ["Li Na's iPhone (2)", "小米 14", "K-9 + case", "x" * 40])
+def test_a_name_is_told(name: str) -> None:
+    """As people name their devices."""
+    assert called(device(name=name)) == name
+
+
+@pytest.mark.parametrize("name", ["evil.example", "//evil", "call: 123", "a\nb", "x" * 41, "@bank", "<b>"])
+def test_a_letter_is_no_name(name: str) -> None:
+    """Whoever signs in with a stolen password cannot put a link into the warning."""
+    assert called(device(name=name)) == "Chrome, Linux"
+    assert called(device(name=name, user_agent="evil.example/1.0 " * 9)).find("/") == -1
