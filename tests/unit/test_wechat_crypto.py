@@ -2,7 +2,6 @@
 
 import base64
 import json
-import secrets
 import string
 
 import pytest
@@ -110,7 +109,7 @@ def test_every_length_of_padding(size: int) -> None:
         "not base64!",
         "é",
         base64.b64encode(bytes(15)).decode(),
-        base64.b64encode(secrets.token_bytes(64)).decode(),
+        base64.b64encode(bytes(range(64))).decode(),
         signed(framed(b"no padding at all").ljust(64, b"\0")),
         signed(framed(b"").ljust(63, b"x") + b"\x21"),
         signed(framed(b"").ljust(62, b"x") + b"\x01\x02"),
