@@ -264,6 +264,9 @@ $("sign-out").addEventListener("click", signOut);
 $("phone")?.addEventListener("click", (event) => {
   if (window.open(event.currentTarget.href, "hub-phone", "popup,width=390,height=844")) event.preventDefault();
 });
+$("plate").addEventListener("click", (event) => {
+  if (event.target.id === "code") $("phone")?.click(); // in development a click is a scan
+});
 for (const link of document.querySelectorAll(".languages a")) {
   query.set("lang", link.lang); // keep a hosted sign-in's parameters
   link.href = `?${query}`;

@@ -37,6 +37,23 @@ async def signed_in(desktop: Page) -> None:
     await expect(desktop.locator("#signed-in-title")).to_be_visible()
 
 
+@pytest.mark.parametrize("door", ["h5", "official_account", "mini_program"])
+async def test_a_click_on_the_code_is_a_scan(hub_on_sqlite: HubProcess, new_page: NewPage, door: str) -> None:
+    """A click opens the phone in a window of its own, which has seen the code at whatever door."""
+    desktop = await new_page(**DESKTOP)
+    await desktop.goto(f"{hub_on_sqlite.url}/?door={door}")
+    await expect(desktop.locator("#phone")).to_have_attribute("href", re.compile("scan=|picture="))
+    async with desktop.expect_popup() as opened:
+        await desktop.locator("#code").click()
+    phone = await opened.value
+    if door == "h5":
+        await expect(phone.locator("#scanned-link")).to_contain_text(f"{hub_on_sqlite.url}/s/")
+    await phone.locator("#person-bob").click()
+    await expect(
+        phone.locator({"h5": "#open", "official_account": "#talk, #follow"}.get(door, ".mini"))
+    ).to_be_visible()
+
+
 async def test_the_official_account(hub_on_sqlite: HubProcess, new_page: NewPage) -> None:
     """Scan, follow, tap the link of the reply, confirm."""
     desktop, phone = await new_page(**DESKTOP), await new_page(**HANDSET)
