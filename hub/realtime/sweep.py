@@ -12,15 +12,18 @@ log = structlog.stdlib.get_logger("hub.realtime")
 
 
 class Sweeper(ABC):
-    """Sweeps every *interval* seconds; without a broker every *without_broker*.
+    """Sweeps every *interval* seconds; without a broker, and for an interval after, every *without_broker*.
 
-    That is shorter, for it then is how other processes' changes arrive at all.
+    That is shorter, for it then is how other processes' changes arrive at all: they may find the broker again
+    some seconds later than this one.
     """
 
     def __init__(self, broker: Broker, *, interval: float, without_broker: float) -> None:
         self._broker = broker
         self._interval = interval
         self._without_broker = without_broker
+        self._trusted_at = 0.0
+        """When the broker will have been there for an interval, by the loop's clock."""
         self._task: asyncio.Task[None] | None = None
 
     @abstractmethod
@@ -49,8 +52,11 @@ class Sweeper(ABC):
 
     async def _pause(self) -> None:
         """Sleep until the next sweep is due; an outage of the broker cuts a long sleep short."""
+        clock = asyncio.get_running_loop().time
         step = min(self._interval, self._without_broker)
         for _ in range(round(self._interval / step)):
             await asyncio.sleep(step)
             if not self._broker.healthy:
+                self._trusted_at = clock() + self._interval
+            if clock() < self._trusted_at:
                 return

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import REGISTRY
 from websockets.asyncio.client import ClientConnection
 
-from hub.qr.follow import Follower
+from hub.qr.follow import Follower, Sweep
 from hub.realtime.link import Timing
 from hub.realtime.memory import MemoryBroker
 from hub.realtime.redis import RedisBroker
@@ -178,6 +178,35 @@ async def test_all_read_again_without_a_rush(own_redis: RedisServer, sqlite_url:
     assert readings() - before < 50
     await broker.stop()
     await store.stop()
+
+
+async def test_another_process_finds_redis_later(own_redis: RedisServer, sqlite_url: str) -> None:
+    """What a process tells that is still without Redis arrives soon where it is back already."""
+    store, broker = Store(sqlite_url), RedisBroker(own_redis.url, timing=QUICK)
+    desk, elsewhere = Desk(store, broker), Desk(store, MemoryBroker())
+    sweep = Sweep(desk.attempts)
+    for part in (store, broker, sweep):
+        await part.start()
+    waiting = await desk.begin()
+    async with Follower(desk.attempts, waiting.session_id) as follower:
+        assert (await follower.next()).status == "pending"
+        following = asyncio.create_task(follower.next())
+        own_redis.kill()
+        await until(lambda: healthy(broker, False))
+        await asyncio.sleep(1.5)  # for the sweeper to notice
+        own_redis.start()
+        await until(lambda: healthy(broker, True))
+        await asyncio.sleep(0.2)  # for what is read again then; too short would only make the test milder
+        await elsewhere.cancel(waiting)
+        async with asyncio.timeout(PROMPT):
+            assert (await following).status == "failed"
+    for part in (sweep, broker, store):
+        await part.stop()
+
+
+async def healthy(broker: RedisBroker, is_: bool) -> bool:
+    """Whether the broker is well, or is not."""
+    return broker.healthy is is_
 
 
 async def all_told(told: list[str], number: int) -> bool:
