@@ -589,8 +589,12 @@ class Settings(BaseSettings):
         )
         if not self.sandbox:
             return account if account.token else None
-        app = account[:2] if account.app_id else STAND_IN_ACCOUNT[:2]
-        return Account(*app, *(account[2:] if account.token else STAND_IN_ACCOUNT[2:]))
+        if not account.app_id:
+            account = account._replace(app_id=STAND_IN_ACCOUNT.app_id, secret=STAND_IN_ACCOUNT.secret)
+        if not account.token:
+            keys_in_use = account.aes_keys or STAND_IN_ACCOUNT.aes_keys
+            account = account._replace(token=STAND_IN_ACCOUNT.token, aes_keys=keys_in_use)
+        return account
 
     @cached_property
     def wechat_urls(self) -> tuple[str, str]:

@@ -75,3 +75,5 @@ def test_development() -> None:
     assert Settings.load(None).official_account == STAND_IN_ACCOUNT
     own = Settings.load(None, **ACCOUNT).official_account
     assert own == (APPID, SECRET, TOKEN, ())
+    sealed = Settings.load(None, wechat_oa_aes_key=AES_KEY).official_account
+    assert sealed == STAND_IN_ACCOUNT._replace(aes_keys=(AES_KEY,))
