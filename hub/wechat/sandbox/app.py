@@ -7,8 +7,8 @@ from typing import Any, Final
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
-from starlette.staticfiles import StaticFiles
 
+from hub.web.assets import Assets
 from hub.wechat.sandbox import push_crypto
 from hub.wechat.sandbox.access_tokens import AccessTokens
 from hub.wechat.sandbox.account_control import AccountControl, MiniProgramControl
@@ -107,8 +107,8 @@ def create_sandbox(
         *(AccountScreens(pushes, tickets, followers, chats, pages).routes() if pushes else ()),
         *MiniProgramControl(registered, codes).routes(),
         *([messages_route(messages)] if messages else ()),
-        Mount("/static", StaticFiles(directory=FOLDER / "static")),
-        Mount("/avatars", StaticFiles(directory=FOLDER / "avatars")),
+        Mount("/static", Assets(directory=FOLDER / "static")),
+        Mount("/avatars", Assets(directory=FOLDER / "avatars")),
     ]
     return Starlette(
         routes=routes, middleware=[Middleware(Recorded, faults=faults, requests=requests, clock=clock)]
