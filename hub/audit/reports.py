@@ -1,16 +1,21 @@
 """Reports of "this was not me", and what they and other signs demand of a confirmation."""
 
 import ipaddress
+from datetime import datetime
+from time import monotonic
+from typing import Final
 
 from hub.audit import rules
 from hub.audit.alerts import Alerts, Channel, count
 from hub.audit.failures import owner_of
 from hub.audit.log import Device, LoginLog
-from hub.audit.rules import Caution, Recent, Signal, Suspicion
+from hub.audit.rules import Caution, Signal, Suspicion
 from hub.limits.networks import counted
 from hub.store.database import Connection, Store
 
-_RAISED = (Signal.REPORTED,)
+FRESH: Final = 5.0  # seconds
+_MOST_REPORTED: Final = 10_000
+_RAISED: Final = (Signal.REPORTED,)
 
 
 class Reports:
@@ -20,6 +25,8 @@ class Reports:
         self._store = store
         self._log = log
         self._alerts = alerts
+        self._sources: frozenset[str] = frozenset()
+        self._read_at = -FRESH
 
     async def report(self, subject: str, user_id: int | None, browser: Device, *, logged: bool) -> None:
         """Note that a person does not know *browser*, and tell the account, where there is one.
@@ -51,25 +58,40 @@ class Reports:
             return owner, channels
 
         owner, channels = await self._store.write(work)
+        self._read_at = -FRESH
         count(_RAISED)
         if owner is not None:
             await self._alerts.announce(owner, channels)
 
-    async def caution(self, subject: str, browser_ip: str) -> Caution:
-        """Return what it takes that this person confirms a sign-in for a browser at *browser_ip*."""
+    async def caution(self, browser_ip: str) -> Caution:
+        """Return what it takes to confirm a sign-in for a browser at *browser_ip*.
+
+        Costs no I/O for an address that nobody has reported; a report at another process counts after FRESH
+        seconds at the latest.
+        """
+        source = counted(browser_ip)
         now = self._store.now()
+        if source not in await self._reported(now):
+            return Caution.NONE
         found = await self._store.one(
             "audit.suspicion",
-            source=counted(browser_ip),
-            account=subject,
+            source=source,
             reported_at=now - rules.REPORTS_KEPT,
             created_at=now - rules.WINDOW,
             limit=rules.COUNTED,
         )
-        if found is None:
-            return Caution.NONE
-        recent = Recent(found["failures"], found["accounts"])
-        return rules.caution(Suspicion(found["reporters"], found["reporters_lately"], recent))
+        return rules.caution(Suspicion(**found)) if found else Caution.NONE
+
+    async def _reported(self, now: datetime) -> frozenset[str]:
+        """Return the addresses that were reported, as they were at most FRESH seconds ago."""
+        at = monotonic()
+        if at - self._read_at >= FRESH:
+            rows = await self._store.all(
+                "audit.reported", reported_at=now - rules.REPORTS_KEPT, limit=_MOST_REPORTED
+            )
+            self._sources = frozenset(row["source"] for row in rows)
+            self._read_at = at
+        return self._sources
 
 
 def _is_local(address: str) -> bool:

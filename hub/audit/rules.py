@@ -89,14 +89,11 @@ class Recent(NamedTuple):
 
 
 class Suspicion(NamedTuple):
-    """Of a browser that a person is asked about: who reported its address, lately and within WINDOW.
-
-    *recent* counts for the person who is asked and for the browser's address.
-    """
+    """Of a browser's address: who reported it, in all and within WINDOW, and the accounts tried from it."""
 
     reporters: int
     reporters_lately: int
-    recent: Recent
+    accounts: int
 
 
 class Caution(Enum):
@@ -147,15 +144,13 @@ def caution(suspicion: Suspicion) -> Caution:
     """Return what it takes to confirm a sign-in for a browser at an address.
 
     An address is refused once several people reported it within WINDOW, or one did and many accounts are
-    tried from it; a single report, or many refusals by the person who is asked, want a second step. Many
-    accounts alone do not: that may as well be a company's proxy.
+    tried from it; a single report wants a second step. Many accounts alone do not: that may as well be a
+    company's proxy.
     """
-    busy = suspicion.recent.accounts >= MANY_ACCOUNTS
+    busy = suspicion.accounts >= MANY_ACCOUNTS
     if suspicion.reporters_lately >= REPORTERS or (suspicion.reporters and busy):
         return Caution.REFUSE
-    if suspicion.reporters or suspicion.recent.failures >= MANY_FAILURES:
-        return Caution.ACKNOWLEDGE
-    return Caution.NONE
+    return Caution.ACKNOWLEDGE if suspicion.reporters else Caution.NONE
 
 
 def distance(here: Coordinates, there: Coordinates) -> float:

@@ -16,7 +16,7 @@ from hub.qr.attempt import Attempt
 class Precautions:
     """*mismatch* tells whether an attempt's browser and an address are known to be in different places.
 
-    With *limited* off, reports and refusals demand nothing.
+    With *limited* off, reports demand nothing.
     """
 
     def __init__(self, reports: Reports, mismatch: Callable[[Attempt, str], bool], *, limited: bool) -> None:
@@ -31,7 +31,7 @@ class Precautions:
         """
         caution = Caution.NONE
         if self._limited:
-            caution = await self._reports.caution(attempt.scanned_by or "", attempt.ip_address)
+            caution = await self._reports.caution(attempt.ip_address)
         if caution is Caution.REFUSE:
             raise SignInRefused(f"attempt {attempt.id} is from a reported address")
         elsewhere = on_page and self._mismatch(attempt, ip)

@@ -105,18 +105,15 @@ ON DUPLICATE KEY UPDATE reported_at = :reported_at;
 INSERT INTO sign_in_reports (source, reporter, reported_at) VALUES (:source, :reporter, :reported_at)
 ON CONFLICT (source, reporter) DO UPDATE SET reported_at = :reported_at;
 
+-- name: reported
+SELECT source FROM sign_in_reports WHERE reported_at > :reported_at ORDER BY reported_at DESC LIMIT :limit;
+
 -- name: suspicion
--- Who reported an address, in all and since :created_at, what was refused to the person who is asked now, and
--- the accounts of the newest tries from the address.
+-- Who reported an address, in all and since :created_at, and the accounts of the newest tries from it.
 SELECT
     (SELECT COUNT(*) FROM sign_in_reports WHERE source = :source AND reported_at > :reported_at) AS reporters,
     (SELECT COUNT(*) FROM sign_in_reports WHERE source = :source AND reported_at > :created_at)
         AS reporters_lately,
-    (SELECT COUNT(*) FROM (
-        SELECT id FROM login_logs
-        WHERE account = :account AND login_status IN ('failed', 'blocked') AND created_at > :created_at
-        LIMIT :limit
-    ) AS refused) AS failures,
     (SELECT COUNT(DISTINCT account) FROM (
         SELECT account FROM login_logs WHERE source = :source AND created_at > :created_at
         ORDER BY created_at DESC LIMIT :limit

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from hub.accounts.contacts import Choice, Contact, find_or_create
+from hub.audit import reports
 from hub.audit.log import LoginLog, Method
 from hub.audit.places import Places
 from hub.audit.rules import FAILURES_TOLD, MANY_ACCOUNTS, MANY_FAILURES, MESSAGE_GAP, REMEMBERED, Caution
@@ -360,9 +361,9 @@ async def report(watched: Watched, reporter: str, ip: str = geography.BERLIN) ->
     await watched.watching.reports.report(reporter, None, browser, logged=True)
 
 
-async def caution(watched: Watched, ip: str = geography.BERLIN, subject: str = "wechat:wx1:new") -> Caution:
+async def caution(watched: Watched, ip: str = geography.BERLIN) -> Caution:
     """What a confirmation for a browser there takes."""
-    return await watched.watching.reports.caution(subject, ip)
+    return await watched.watching.reports.caution(ip)
 
 
 async def test_a_report_is_told_to_its_account(watched: Watched) -> None:
@@ -410,10 +411,20 @@ async def test_this_machine_is_never_reported(watched: Watched) -> None:
     assert await caution(watched, "::1") is Caution.NONE
 
 
-async def test_whom_many_tries_were_refused(watched: Watched) -> None:
-    """Who declined again and again within the hour is asked twice."""
-    for _ in range(MANY_FAILURES):
-        assert await caution(watched, subject="wechat:wx1:oAbC") is Caution.NONE
-        await watched.fail(account="wechat:wx1:oAbC", method="wechat")
-    assert await caution(watched, subject="wechat:wx1:oAbC") is Caution.ACKNOWLEDGE
-    assert await caution(watched, subject="wechat:wx1:other") is Caution.NONE
+async def test_a_report_at_another_process(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts here as soon as what was read is no longer fresh; what is fresh costs no statement."""
+    assert await caution(watched) is Caution.NONE
+    await report(watched._replace(watching=make_watching(watched.store, MemoryBroker())), "a")
+    asked: list[str] = []
+    read = Store.all
+
+    async def noted(self: Store, query: str, /, **values: object) -> list[Row]:
+        asked.append(query)
+        return await read(self, query, **values)
+
+    monkeypatch.setattr(Store, "all", noted)
+    assert await caution(watched) is Caution.NONE
+    assert asked == []
+    monkeypatch.setattr(reports, "FRESH", 0.0)
+    assert await caution(watched) is Caution.ACKNOWLEDGE
+    assert asked == ["audit.reported", "audit.suspicion"]

@@ -178,23 +178,19 @@ def test_the_risk_on_record() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reporters", "lately", "failures", "accounts", "wanted"),
+    ("reporters", "lately", "accounts", "wanted"),
     [
-        (0, 0, 0, 0, Caution.NONE),
-        (0, 0, 0, MANY_ACCOUNTS, Caution.NONE),
-        (0, 0, MANY_FAILURES - 1, 0, Caution.NONE),
-        (0, 0, MANY_FAILURES, MANY_ACCOUNTS, Caution.ACKNOWLEDGE),
-        (1, 0, 0, 0, Caution.ACKNOWLEDGE),
-        (REPORTERS, REPORTERS - 1, 0, MANY_ACCOUNTS - 1, Caution.ACKNOWLEDGE),
-        (REPORTERS, REPORTERS, 0, 0, Caution.REFUSE),
-        (1, 0, 0, MANY_ACCOUNTS, Caution.REFUSE),
+        (0, 0, 0, Caution.NONE),
+        (0, 0, MANY_ACCOUNTS, Caution.NONE),
+        (1, 0, 0, Caution.ACKNOWLEDGE),
+        (REPORTERS, REPORTERS - 1, MANY_ACCOUNTS - 1, Caution.ACKNOWLEDGE),
+        (REPORTERS, REPORTERS, 0, Caution.REFUSE),
+        (1, 0, MANY_ACCOUNTS, Caution.REFUSE),
     ],
 )
-def test_what_a_confirmation_takes(
-    reporters: int, lately: int, failures: int, accounts: int, wanted: Caution
-) -> None:
+def test_what_a_confirmation_takes(reporters: int, lately: int, accounts: int, wanted: Caution) -> None:
     """A busy address alone demands nothing, one report a second step, several an end."""
-    assert caution(Suspicion(reporters, lately, Recent(failures, accounts))) is wanted
+    assert caution(Suspicion(reporters, lately, accounts)) is wanted
 
 
 def device(**members: str | None) -> Device:
