@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -54,9 +55,19 @@ def configure(level: str, *, json: bool) -> None:
         logging.getLogger(name).propagate = True
 
 
-def _lines(name: str) -> structlog.BytesLogger:
-    """Return what writes the lines of the logger of this name."""
-    return structlog.BytesLogger(sys.stderr.buffer, name=name)
+class _Lines(structlog.BytesLogger):
+    """Writes the lines of one logger; a disk that is full, or nobody at the other end, harms no request."""
+
+    def msg(self, message: bytes) -> None:
+        """Write a line, or lose it."""
+        with suppress(OSError, ValueError):
+            super().msg(message)
+
+    log = debug = info = warning = error = critical = msg
+
+
+def _lines(name: str) -> _Lines:
+    return _Lines(sys.stderr.buffer, name=name)
 
 
 def _encode(logger: WrappedLogger, method: str, line: Any) -> bytes:
