@@ -75,14 +75,16 @@ async def test_a_freeze(server: MariaDB, browser: Browser) -> None:
 
 
 async def test_an_outage(server: MariaDB, browser: Browser) -> None:
-    """Without a database WeChat gets an error in time, and one of its next tries claims and gets the link."""
+    """Without a database WeChat is answered in time; its next try, or the hub itself, claims after the end."""
     wechat, push = WeChat(browser.http), written(scan(browser.attempt["qr_code"]))
     server.kill()
     try:
         async with asyncio.timeout(PATIENCE):
             answer = await wechat.push(push)
-        assert answer.status_code == 503
-        assert answer.headers["retry-after"]
+        if answer.status_code == 503:  # it was found out in time, so WeChat comes again
+            assert answer.headers["retry-after"]
+        else:
+            assert (answer.status_code, answer.text) == (200, "success")
     finally:
         server.start()
 
