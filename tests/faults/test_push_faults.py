@@ -75,7 +75,7 @@ async def test_a_freeze(server: MariaDB, browser: Browser) -> None:
 
 
 async def test_an_outage(server: MariaDB, browser: Browser) -> None:
-    """Without a database WeChat is answered in time; its next try, or the hub itself, claims after the end."""
+    """Without a database WeChat is answered in time; its next try, or the hub itself, claims later."""
     wechat, push = WeChat(browser.http), written(scan(browser.attempt["qr_code"]))
     server.kill()
     try:
