@@ -57,11 +57,15 @@ async def test_a_click_on_the_code_is_a_scan(hub_on_sqlite: HubProcess, new_page
 async def test_the_official_account(hub_on_sqlite: HubProcess, new_page: NewPage) -> None:
     """Scan, follow, tap the link of the reply, confirm."""
     desktop, phone = await new_page(**DESKTOP), await new_page(**HANDSET)
+    unfollow = f"{hub_on_sqlite.url}/sandbox/official-account/unfollow"
+    await phone.request.post(
+        unfollow, data={"person": "emoji"}
+    )  # the hub is shared, and so are its followers
     await choose(desktop, hub_on_sqlite, "official_account")
     await scan(desktop, phone, hub_on_sqlite, "emoji")
     await phone.locator("#follow").click()
     await expect(desktop.locator("#sign-in")).to_have_attribute("data-status", "scanned")
-    await phone.locator(".bubble a").click()
+    await phone.locator(".note").last.locator("xpath=following-sibling::li//a").click()
     await phone.locator("[data-action=confirm]").click()
     await signed_in(desktop)
 
