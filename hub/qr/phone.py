@@ -21,6 +21,7 @@ from hub.errors import (
     AlreadyBound,
     AlreadyClaimed,
     AttemptNotFound,
+    ConfirmationRequired,
     GrantRequired,
     HubError,
     SignInRefused,
@@ -28,7 +29,7 @@ from hub.errors import (
 )
 from hub.limits.rules import Limit, Limiter
 from hub.qr.attempt import Attempt
-from hub.qr.attempts import Attempts
+from hub.qr.attempts import Attempts, refused
 from hub.qr.identifiers import QR_CODE
 from hub.qr.precautions import Precautions
 from hub.qr.states import ROTATING_DOORS, Event, Move, Status, code_accepted, decide
@@ -214,7 +215,13 @@ class Phone:
         self, attempt: Attempt, ip: str, *, on_page: bool = False, acknowledged: bool = False
     ) -> None:
         """Raise SignInRefused or ConfirmationRequired where what is known of *attempt* demands it."""
-        await self._precautions.check(attempt, ip, on_page=on_page, acknowledged=acknowledged)
+        try:
+            await self._precautions.check(attempt, ip, on_page=on_page, acknowledged=acknowledged)
+        except ConfirmationRequired:
+            current = await self._attempts.by_id(attempt.id)
+            if current.final:  # the report that calls for caution has ended this one
+                raise refused(current, self._attempts.store.now()) from None
+            raise
 
     async def cancel(self, session_id: str) -> Attempt:
         """Cancel by the browser that waits. Raises what the attempt's state says."""
