@@ -1,11 +1,12 @@
 """One sign-in attempt as its row tells it, and the public snapshot that watchers get."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from hub.qr.states import FINAL, PROVIDER_DOORS, Status
 from hub.realtime.watch import Message
@@ -85,13 +86,15 @@ class Attempt:
             expires_at=self.expires_at,
             qr_code=self.qr_code if self.status is Status.PENDING else None,
             qr_expires_at=self.qr_expires_at,
-            user_info={
-                "user_id": self.user_id if self.status is Status.CONFIRMED else None,
-                "nickname": self.profile.get("nickname"),
-                "avatar_url": self.profile.get("avatar_url"),
-            }
+            user_info=_json(
+                {
+                    "user_id": self.user_id if self.status is Status.CONFIRMED else None,
+                    "nickname": self.profile.get("nickname"),
+                    "avatar_url": self.profile.get("avatar_url"),
+                }
+            )
             if claimed
-            else None,
+            else "null",
             redirects=self.redirect_uri is not None,
             door=self.door,
             told_at=told_at,
@@ -105,9 +108,26 @@ class Attempt:
 _PLAIN = [name for name in Attempt.__slots__ if name not in ("key", "status", "profile")]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The public state of an attempt at one `seq`."""
+# A snapshot as the broker holds it, and its frame. Both are JSON, but no JSON library takes them apart or
+# puts them together: that would be half of what it costs to tell a socket something.
+_MESSAGE = (
+    '{"status":"%s","reason":%s,"expires_at":%d,"qr_code":%s,"qr_expires_at":%d,"user_info":%s,'
+    '"redirects":%s,"door":"%s","told_at":%s}'
+)
+_MADE = re.compile(
+    r'\{"status":"([a-z]+)","reason":(null|"[a-z_]+"),"expires_at":([0-9]{1,14}),"qr_code":(null|"[\w-]+"),'
+    r'"qr_expires_at":([0-9]{1,14}),"user_info":(null|\{.+\}),"redirects":(true|false),"door":"([a-z0-9_]+)",'
+    r'"told_at":(null|[0-9]{1,14})\}',
+    re.ASCII,
+)
+_FRAME = (
+    '{"type":"status","session_id":"%s","seq":%d,"status":"%s","reason":%s,"expires_in":%d,"qr_code":%s,'
+    '"qr_url":%s,"qr_expires_in":%s,"user_info":%s}'
+)
+
+
+class Snapshot(NamedTuple):
+    """The public state of an attempt at one `seq`; `user_info` is JSON."""
 
     seq: int
     status: Status
@@ -115,7 +135,7 @@ class Snapshot:
     expires_at: datetime
     qr_code: str | None
     qr_expires_at: datetime
-    user_info: Mapping[str, Any] | None
+    user_info: str
     redirects: bool
     door: str
     told_at: datetime | None
@@ -123,37 +143,37 @@ class Snapshot:
     @classmethod
     def from_message(cls, message: Message) -> "Snapshot":
         """Decode what `message` made. Raises ValueError for what it did not make."""
-        try:
-            body = json.loads(message.body)
-            return cls(
-                seq=message.seq,
-                status=Status(body["status"]),
-                reason=body["reason"],
-                expires_at=_moment(body["expires_at"]),
-                qr_code=body["qr_code"],
-                qr_expires_at=_moment(body["qr_expires_at"]),
-                user_info=body["user_info"],
-                redirects=body["redirects"],
-                door=sys.intern(body["door"]),
-                told_at=_moment(told_at) if (told_at := body.get("told_at")) else None,
-            )
-        except (KeyError, TypeError, OverflowError) as error:
-            raise ValueError(f"not a snapshot: {error!r}") from error
+        made = _MADE.fullmatch(message.body.decode())
+        if made is None:
+            raise ValueError("not a snapshot, or one of another release")
+        status, reason, ends, code, code_ends, user_info, redirects, door, told_at = made.groups()
+        return cls(
+            message.seq,
+            Status(status),
+            None if reason == "null" else reason[1:-1],
+            _moment(int(ends)),
+            None if code == "null" else code[1:-1],
+            _moment(int(code_ends)),
+            user_info,
+            redirects == "true",
+            sys.intern(door),
+            None if told_at == "null" else _moment(int(told_at)),
+        )
 
     def message(self) -> Message:
         """Return the form in which the broker holds it."""
-        body = {
-            "status": self.status,
-            "reason": self.reason,
-            "expires_at": _milliseconds(self.expires_at),
-            "qr_code": self.qr_code,
-            "qr_expires_at": _milliseconds(self.qr_expires_at),
-            "user_info": self.user_info,
-            "redirects": self.redirects,
-            "door": self.door,
-            "told_at": _milliseconds(self.told_at) if self.told_at else None,
-        }
-        return Message(self.seq, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+        body = _MESSAGE % (
+            self.status,
+            _text(self.reason),
+            _milliseconds(self.expires_at),
+            _text(self.qr_code),
+            _milliseconds(self.qr_expires_at),
+            self.user_info,
+            "true" if self.redirects else "false",
+            self.door,
+            _milliseconds(self.told_at) if self.told_at else "null",
+        )
+        return Message(self.seq, body.encode())
 
     @property
     def final(self) -> bool:
@@ -165,24 +185,31 @@ class Snapshot:
         due = min(self.expires_at, self.qr_expires_at) if self.qr_code else self.expires_at
         return max(0.0, (due - now).total_seconds())
 
-    def frame(self, session_id: str, base_url: str, now: datetime) -> dict[str, Any]:
-        """Return the wire form, the same on all three channels; times are seconds from *now*."""
+    def frame(self, session_id: str, base_url: str, now: datetime) -> bytes:
+        """Return the wire form, JSON that is the same on all three channels; times are seconds from *now*."""
         code = self.qr_code
-        return {
-            "type": "status",
-            "session_id": session_id,
-            "seq": self.seq,
-            "status": self.status,
-            "reason": self.reason,
-            "expires_in": 0 if self.status in _OVER else _left(self.expires_at, now),
-            "qr_code": code,
-            "qr_url": image_url(base_url, code, self.door) if code else None,
-            "qr_expires_in": _left(self.qr_expires_at, now) if code else None,
-            "user_info": self.user_info,
-        }
+        return (
+            _FRAME
+            % (
+                session_id,
+                self.seq,
+                self.status,
+                _text(self.reason),
+                0 if self.status in _OVER else _left(self.expires_at, now),
+                _text(code),
+                _text(image_url(base_url, code, self.door)) if code else "null",
+                _left(self.qr_expires_at, now) if code else "null",
+                self.user_info,
+            )
+        ).encode()
 
 
 _OVER = (Status.EXPIRED, Status.FAILED)
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _text(text: str | None) -> str:
+    return "null" if text is None else _json(text)
 
 
 def channel(key: str) -> str:

@@ -48,8 +48,11 @@ class Attention:
 
     def expect(self, following: Following, snapshot: Snapshot) -> None:
         """Attend to *following* when time next moves its attempt, which now is in the state of *snapshot*."""
-        self._wheel.remove(following, following.slot)
-        following.slot = 0 if snapshot.final else self._wheel.put(following, snapshot.due_in(self._now()))
+        if snapshot.final:
+            self._wheel.remove(following, following.slot)
+            following.slot = 0
+        else:
+            following.slot = self._wheel.put(following, snapshot.due_in(self._now()), following.slot)
 
     def read(self, following: Following) -> None:
         """Read its attempt, and let it learn."""
@@ -117,8 +120,7 @@ class Attention:
     def _later(self, group: list[Following]) -> None:
         for following in group:
             if not following.closed:
-                self._wheel.remove(following, following.slot)
-                following.slot = self._wheel.put(following, _STORE_WAIT)
+                following.slot = self._wheel.put(following, _STORE_WAIT, following.slot)
 
 
 def _take(asked: dict[Following, None]) -> dict[str, list[Following]]:

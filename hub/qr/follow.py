@@ -1,7 +1,7 @@
 """Following one attempt in a coroutine, as event stream and long poll do; and the sweep behind all of it."""
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +19,8 @@ DELIVERY_SECONDS = Histogram(
     "Time from a snapshot's publication to its frame or event, by the database's clock (milliseconds)",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5, 15),
 )
+
+_COMMIT_TIME = timedelta(seconds=15)
 
 
 def delivered(snapshot: Snapshot, now: datetime) -> None:
@@ -94,16 +96,28 @@ class Follower:
 
 
 class Sweep(Sweeper):
-    """Re-reads the unfinished attempts with local watchers, and tells them again."""
+    """Tells again, once, each move of the attempts with local watchers: the broker may have lost it.
+
+    It looks back over the time of a sweep, and over what a slow transaction may take from its move to its
+    commit.
+    """
 
     def __init__(self, attempts: Attempts, *, interval: float = 10.0, without_broker: float = 1.0) -> None:
         super().__init__(attempts.broker, interval=interval, without_broker=without_broker)
         self._attempts = attempts
+        self._swept = datetime(2000, 1, 1, tzinfo=UTC)
+        self._told: dict[str, int] = {}
 
     async def once(self) -> None:
         """Sweep once. Raises StoreUnavailable."""
+        began = self._attempts.store.now()
+        since = self._swept - _COMMIT_TIME
         mine = [name for name in self._broker.watched() if name.startswith("attempt:")]
         keys = [name.partition(":")[2] for name in mine]
+        told: dict[str, int] = {}
         for begin in range(0, len(keys), BATCH):
-            for attempt in await self._attempts.by_keys(keys[begin : begin + BATCH]):
-                await self._attempts.tell(attempt)
+            for attempt in await self._attempts.changed(keys[begin : begin + BATCH], since):
+                if self._told.get(attempt.key) != attempt.seq:
+                    await self._attempts.tell(attempt)
+                told[attempt.key] = attempt.seq
+        self._swept, self._told = began, told

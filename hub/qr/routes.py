@@ -1,6 +1,7 @@
 """The HTTP edge of the QR sign-in: browsers that wait, and the customer's app that confirms."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Annotated, Any, Literal
 
@@ -28,7 +29,7 @@ from hub.qr.request_info import RequestInfo
 from hub.qr.states import PROVIDER_DOORS, Status
 from hub.tokens.clients import Clients
 from hub.tokens.service import Device, Sessions
-from hub.web.answers import dump, success
+from hub.web.answers import success
 from hub.web.cookies import REFRESH, Cookies
 from hub.web.language import language
 from hub.web.origins import Origins
@@ -219,7 +220,7 @@ class QrRoutes:
         headers = {"etag": f'"{snapshot.seq}"', "cache-control": "no-cache"}
         if known is not None and snapshot.seq <= known:
             return Response(status_code=304, headers=headers)
-        answer = snapshot.frame(session_id, self._base_url, self._attempts.store.now())
+        answer = json.loads(snapshot.frame(session_id, self._base_url, self._attempts.store.now()))
         if snapshot.door in PROVIDER_DOORS and snapshot.status is Status.PENDING:
             attempt = await self._attempts.by_session(session_id)
             answer |= self._authorization(attempt, self._cookies.binding(request))
@@ -376,7 +377,7 @@ class QrRoutes:
                 while not follower.finished:
                     snapshot = await follower.next()
                     frame = snapshot.frame(session_id, self._base_url, self._attempts.store.now())
-                    yield ServerSentEvent(dump(frame).decode(), id=str(snapshot.seq))
+                    yield ServerSentEvent(frame.decode(), id=str(snapshot.seq))
                     follower.delivered()
 
 

@@ -163,7 +163,7 @@ class QrConversation(Conversation):
     def _tell(self, snapshot: Snapshot) -> None:
         self._unsent = None
         now = self._hub.attempts.store.now()
-        self.send(snapshot.frame(self._following.session_id, self._hub.base_url, now))
+        self.line.send(snapshot.frame(self._following.session_id, self._hub.base_url, now))
         delivered(snapshot, now)
         if snapshot.final:
             self._finish(snapshot)

@@ -16,6 +16,9 @@ class Topics:
     def __iter__(self) -> Iterator[str]:
         return iter(self._listeners)
 
+    def __contains__(self, topic: object) -> bool:
+        return topic in self._listeners
+
     def add(self, topic: str, listener: Callable[[bytes], None]) -> None:
         """Let *listener* hear *topic*."""
         self._listeners.setdefault(topic, []).append(listener)

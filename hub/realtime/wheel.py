@@ -31,14 +31,25 @@ class Wheel(Generic[T]):
     def __len__(self) -> int:
         return sum(map(len, self._slots.values()))
 
-    def put(self, item: T, seconds: float) -> int:
-        """Have *item* called in *seconds*, and return its slot, a number above 0, to remove it with."""
+    def put(self, item: T, seconds: float, before: int = 0) -> int:
+        """Have *item* called in *seconds*, and return its slot, a number above 0, to remove it with.
+
+        With *before*, the slot it was put into, it is called only this time.
+        """
         now = time.monotonic()
-        slot = int((now + max(0.0, seconds)) / STEP) + 1
+        slot = int((now + seconds) / STEP if seconds > 0 else now / STEP) + 1
+        if before:
+            if slot == before and item in self._slots.get(slot, ()):
+                return slot
+            self.remove(item, before)
         if self._timer is None:
             self._next = int(now / STEP)
             self._wind()
-        self._slots.setdefault(slot, set()).add(item)
+        items = self._slots.get(slot)
+        if items is None:
+            self._slots[slot] = {item}
+        else:
+            items.add(item)
         return slot
 
     def remove(self, item: T, slot: int) -> None:

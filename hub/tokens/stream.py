@@ -195,9 +195,7 @@ class AccountConversation(Conversation):
         self._tell_soon()
 
     def _greet(self, claims: Claims, follower: Follower) -> None:
-        limits = self._stream.limits
-        limits.remove(self, self._slot)
-        self._slot = limits.put(self, self._stream.sessions.life_left(claims))
+        self._slot = self._stream.limits.put(self, self._stream.sessions.life_left(claims), self._slot)
         self.send(self._stream.greeting(claims, follower))
 
     def _tell_soon(self) -> None:

@@ -13,10 +13,12 @@ from hub.web.language import translate
 
 PROBLEM = "application/problem+json"
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 
 def dump(body: object) -> bytes:
     """Return *body* as compact UTF-8 JSON."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _ENCODER.encode(body).encode()
 
 
 def moment(at: datetime) -> str:

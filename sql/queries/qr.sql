@@ -17,6 +17,9 @@ SELECT * FROM login_sessions WHERE session_id = :session_id;
 -- name: by_sessions
 SELECT * FROM login_sessions WHERE session_id IN (:session_id);
 
+-- name: changed
+SELECT * FROM login_sessions WHERE session_id IN (:session_id) AND updated_at >= :updated_at;
+
 -- name: by_id
 SELECT * FROM login_sessions WHERE id = :id;
 

@@ -164,8 +164,7 @@ async def test_an_approval_is_two_moves(gate: Gate, database_url: str) -> None:
     assert (approved.status, approved.seq, approved.profile["tokens"]) == (Status.CONFIRMED, 3, None)
     async with Follower(gate.desk.attempts, session_id) as follower:
         snapshot = await follower.next()
-    assert snapshot.user_info is not None
-    assert snapshot.user_info["user_id"] == approved.user_id
+    assert json.loads(snapshot.user_info)["user_id"] == approved.user_id
     (row,) = await rows(database_url, "SELECT scanned_at, confirmed_at FROM login_sessions")
     assert row["scanned_at"] == row["confirmed_at"] is not None
     (identity,) = await rows(database_url, "SELECT appid, uid FROM wechat_users")

@@ -6,9 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hub.qr.attempt import Attempt, Snapshot
 from hub.qr.states import Status
+from hub.realtime.watch import Message
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
 SESSION_ID = "S" * 43
@@ -50,7 +53,9 @@ SCANNED = replace(
 
 def frame(attempt: Attempt, now: datetime = NOW) -> dict[str, Any]:
     """The wire form, by way of the broker's message."""
-    return Snapshot.from_message(attempt.message()).frame(SESSION_ID, "https://hub.example", now)
+    frame = Snapshot.from_message(attempt.message()).frame(SESSION_ID, "https://hub.example", now)
+    told: dict[str, Any] = json.loads(frame)
+    return told
 
 
 def test_a_pending_frame() -> None:
@@ -116,13 +121,41 @@ def test_a_message_is_json_that_a_script_reads() -> None:
 
 
 def test_a_publication_carries_its_time() -> None:
-    """What was published can be timed; what was read, or comes from an older release, cannot."""
+    """What was published can be timed; what was read cannot."""
     assert Snapshot.from_message(PENDING.message(NOW)).told_at == NOW
     assert Snapshot.from_message(PENDING.message()).told_at is None
-    message = PENDING.message()
-    older = {name: value for name, value in json.loads(message.body).items() if name != "told_at"}
-    assert Snapshot.from_message(message._replace(body=json.dumps(older).encode())).told_at is None
     assert "told_at" not in frame(PENDING)
+
+
+NAMES = st.text() | st.sampled_from(
+    ('","redirects":true,"door":"x","told_at":null}', "}", "{", '"', "\\", "\n")
+)
+
+
+@given(NAMES, st.none() | NAMES, st.integers(0, 2**31), st.integers(0, 4 * 10**12))
+def test_any_name_survives(nickname: str, avatar_url: str | None, seq: int, ends: int) -> None:
+    """Whatever people call themselves, message and frame are JSON that says so, and nothing else changes."""
+    profile = {"nickname": nickname, "avatar_url": avatar_url}
+    expires_at = datetime.fromtimestamp(ends / 1000, UTC)
+    attempt = replace(SCANNED, profile=profile, seq=seq, expires_at=expires_at, reason=None)
+    try:
+        message = attempt.message(NOW)
+    except UnicodeEncodeError:  # half a character, which no JSON from outside can have brought
+        assert nickname.encode(errors="ignore") != nickname.encode(errors="surrogatepass") or avatar_url
+        return
+    assert Snapshot.from_message(message) == attempt.snapshot(NOW)
+    assert json.loads(message.body)["user_info"] == {"user_id": None, **profile}
+    assert frame(attempt)["user_info"] == {"user_id": None, **profile}
+
+
+@pytest.mark.parametrize("broken", [b"", b"{}", b"null", b"\xff", b'{"status":"scanned"}'])
+def test_what_is_no_snapshot(broken: bytes) -> None:
+    """One of another release, or no JSON at all: whoever gets it reads SQL."""
+    with pytest.raises(ValueError, match=r"snapshot|utf-8"):
+        Snapshot.from_message(Message(1, broken))
+    longer = PENDING.message().body.replace(b"}", b',"new":1}')
+    with pytest.raises(ValueError, match="snapshot"):
+        Snapshot.from_message(Message(1, longer))
 
 
 def test_seconds_left_are_never_negative() -> None:
