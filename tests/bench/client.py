@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import picows
@@ -26,6 +26,13 @@ class Reply(NamedTuple):
 
 class Failed(Exception):
     """A step that did not go as it must; its text is what the report counts."""
+
+
+def data(reply: Reply, step: str) -> Any:
+    """Return the `data` of the hub's *reply*. Raises Failed, with the name of the step, for a refusal."""
+    if reply.status != 200:
+        raise Failed(f"{step}: {reply.status}")
+    return json.loads(reply.body)["data"]
 
 
 class _Connection(asyncio.Protocol):
@@ -84,6 +91,10 @@ class Http:
     async def post(self, path: str, content: object, *, token: str = "", agent: str = "bench") -> Reply:
         """Send one request and return its answer. Raises Failed when none comes."""
         return await self._post(path, json.dumps(content).encode(), "application/json", token, agent)
+
+    async def data(self, path: str, content: object, *, token: str = "", agent: str = "bench") -> Any:
+        """Send one request to the hub and return its answer's `data`. Raises Failed for a refusal too."""
+        return data(await self.post(path, content, token=token, agent=agent), path.rpartition("/")[2])
 
     async def post_bytes(self, path: str, body: bytes, media_type: str = "text/xml") -> Reply:
         """Send *body* as it is; otherwise as `post`."""

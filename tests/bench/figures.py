@@ -1,7 +1,7 @@
 """Figures: quantiles, the median of rounds with its spread, and the table they are printed in."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
 
@@ -46,19 +46,37 @@ def summary(values: Iterable[float]) -> dict[str, float]:
 
 def table(figures: Sequence[Figure]) -> str:
     """Return the figures as text, one line each."""
-    lines: list[tuple[str, ...]] = [("", "", "median", "low", "high", "target")]
-    for figure in figures:
-        spread = (figure.median, min(figure.rounds), max(figure.rounds))
-        lines.append((figure.name, figure.unit, *map(_short, spread), figure.target))
+    return aligned(rows(figures), right=range(2, 5))
+
+
+def rows(figures: Sequence[Figure]) -> list[tuple[str, ...]]:
+    """Return the figures as rows of cells, their head first."""
+    return [
+        ("", "", "median", "low", "high", "target"),
+        *(
+            (
+                figure.name,
+                figure.unit,
+                *map(short, (figure.median, min(figure.rounds), max(figure.rounds))),
+                figure.target,
+            )
+            for figure in figures
+        ),
+    ]
+
+
+def aligned(lines: Sequence[Sequence[str]], *, right: Container[int]) -> str:
+    """Return rows of cells as text, the columns *right* flush right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
-            cell.rjust(width) if 2 <= place <= 4 else cell.ljust(width)
+            cell.rjust(width) if place in right else cell.ljust(width)
             for place, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
     )
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Return *value* with three digits."""
     return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"

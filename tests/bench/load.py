@@ -1,13 +1,10 @@
-"""The load process: `python -m tests.bench.load URL` obeys one JSON line at a time on its standard input.
+"""The load process of the sign-ins: `python -m tests.bench.load URL`.
 
-It has a process of its own so that its work is not charged to anybody else, and one clock for both ends: the
-phone's request leaves and the browser's frame arrives here.
+The phone's request leaves and the browser's frame arrives here.
 """
 
 import asyncio
-import contextlib
-import gc
-import json
+import itertools
 import random
 import secrets
 import sys
@@ -15,15 +12,15 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import uvloop
-
 from tests.bench import codes
-from tests.bench.client import Failed, Http, Reply, Watcher, clock, watch
+from tests.bench.client import Failed, Http, Watcher, clock, data, watch
 from tests.bench.figures import summary
+from tests.bench.orders import obey
 from tests.bench.pushes import Pushes
 from tests.people import AT, challenge
 
 _AT_ONCE = 16  # requests in flight where the pace is the hub's own
+_IN_A_RUSH = 24  # sign-ins at once
 _SETTLE = 15.0  # seconds for the last sign-ins to end
 # As many browsers as a site meets within minutes, for the hub keeps what it has read of one.
 _AGENTS = [
@@ -96,12 +93,31 @@ class Load:
             "steps": {name: _milliseconds(values) for name, values in self._steps.items()},
         }
 
+    async def rush(self, *, seconds: float, tokens: list[str]) -> dict[str, Any]:
+        """Sign people in one after the other, so many at once that the hub has always something to do."""
+        self._errors.clear()
+        self._steps.clear()
+        people = itertools.cycle(tokens)
+        begun = clock()
+
+        async def lane() -> None:
+            while clock() - begun < seconds:
+                await self._sign_in(next(people))
+
+        await asyncio.gather(*(lane() for _ in range(_IN_A_RUSH)))
+        return {
+            "done": len(self._steps["whole"]),
+            "seconds": clock() - begun,
+            "errors": dict(self._errors),
+            "whole": _milliseconds(self._steps["whole"]),
+        }
+
     async def show(self, *, count: int) -> None:
         """Begin *count* attempts at the official account's door."""
 
         async def one() -> None:
             reply = await self._http.post(f"{AT}/qr-code", {"door": "official_account"})
-            self._codes.append(_data(reply, "create")["qr_code"])
+            self._codes.append(data(reply, "create")["qr_code"])
 
         await _several(one, count)
 
@@ -122,7 +138,7 @@ class Load:
             nonlocal done
             while clock() - begun < seconds:
                 reply = await self._http.post("/api/token/refresh", {"refresh_token": refresh_token})
-                refresh_token = _data(reply, "refresh")["refresh_token"]
+                refresh_token = data(reply, "refresh")["refresh_token"]
                 done += 1
 
         await asyncio.gather(*map(chain, self._refresh_tokens[-_AT_ONCE:]))
@@ -152,16 +168,16 @@ class Load:
             self._note("socket", opening, await watcher.until("pending"))
             scan = await self._http.post(f"{AT}/scan", {"qr_code": attempt["qr_code"]}, token=token)
             self._note("scan", scan.sent, scan.received)
-            answer = {"session_id": _data(scan, "scan")["session_id"], "action": "confirm"}
+            answer = {"session_id": data(scan, "scan")["session_id"], "action": "confirm"}
             self._note("scan to frame", scan.sent, await watcher.until("scanned"))
             confirm = await self._http.post(f"{AT}/confirm", answer, token=token)
             self._note("confirm", confirm.sent, confirm.received)
-            _data(confirm, "confirm")
+            data(confirm, "confirm")
             self._note("confirm to frame", confirm.sent, await watcher.until("confirmed"))
             proof = {"session_id": attempt["session_id"], "code_verifier": verifier}
             redeem = await self._http.post(f"{AT}/token", proof)
             self._note("redeem", redeem.sent, redeem.received)
-            self._refresh_tokens.append(_data(redeem, "redeem")["refresh_token"])
+            self._refresh_tokens.append(data(redeem, "redeem")["refresh_token"])
             self._note("whole", began, clock())
         finally:
             watcher.close()
@@ -170,17 +186,10 @@ class Load:
         verifier = secrets.token_urlsafe(48)
         asked = {"door": "app", "code_challenge": challenge(verifier)}
         reply = await self._http.post(f"{AT}/qr-code", asked, agent=self._random.choice(_AGENTS))
-        return verifier, _data(reply, "create")
+        return verifier, data(reply, "create")
 
     def _note(self, step: str, begun: float, ended: float) -> None:
         self._steps[step].append(ended - begun)
-
-
-def _data(reply: Reply, step: str) -> dict[str, Any]:
-    if reply.status != 200:
-        raise Failed(f"{step}: {reply.status}")
-    data: dict[str, Any] = json.loads(reply.body)["data"]
-    return data
 
 
 def _milliseconds(seconds: list[float]) -> dict[str, float]:
@@ -198,21 +207,5 @@ async def _several(one: Callable[[], Awaitable[None]], count: int) -> None:
     await asyncio.gather(*(lane() for _ in range(_AT_ONCE)))
 
 
-async def _obey(url: str) -> None:
-    orders = asyncio.StreamReader(limit=2**24)
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(orders), sys.stdin
-    )
-    load = Load(url)
-    # The pauses of this process' own collector would be told as the hub's.
-    gc.freeze()
-    gc.disable()
-    while line := await orders.readline():
-        order = json.loads(line)
-        answer = await getattr(load, order["do"])(**order["with"])
-        print(json.dumps(answer), flush=True)
-
-
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # the parent has got it too, and cleans up
-        uvloop.run(_obey(sys.argv[1]))
+    obey(Load(sys.argv[1]))

@@ -1,10 +1,16 @@
 """What the kernel knows of this machine and of a process; Linux only."""
 
 import os
+import platform
+import resource
+import shutil
+import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _FLUSHES = 200
@@ -25,6 +31,28 @@ def on_core(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def family(pid: int) -> list[int]:
+    """Return the process ids of a process and its children's children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(one for child in children for one in family(int(child)))]
+
+
+def listens(port: int) -> bool:
+    """Tell whether somebody accepts connections at a port of the loopback address."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def open_files() -> int:
+    """Raise the limit of open files as far as it goes, for this process and its children, and return it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time that a process has used, user and system, in steps of 10 ms."""
     # The second field is the name in parentheses, which may hold anything.
@@ -38,8 +66,40 @@ def memory(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
-def processor() -> str:
-    """Return the processor's name."""
+def cpu_of(pid: int) -> float:
+    """Return the CPU time of a process and of those below it."""
+    return sum(map(cpu_seconds, family(pid)))
+
+
+def memory_of(pid: int) -> int:
+    """Return the memory (PSS) of a process and of those below it."""
+    return sum(map(memory, family(pid)))
+
+
+def description(folder: Path) -> dict[str, Any]:
+    """Describe the machine, and the versions of what runs on it."""
+    return {
+        "processor": _processor(),
+        "cores": {"server": HUB_CORE, "others": OTHER_CORE, "usable": len(_usable)},
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "versions": {name: version for name in _PROGRAMS if (version := _version(*name.split()))},
+        "flush_ms": flush_time(folder),
+    }
+
+
+_PROGRAMS = ("redis-server --version", "mariadbd --version", "node --version")
+
+
+def _version(program: str, option: str) -> str:
+    found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        return ""
+    return subprocess.run([found, option], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next(
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"

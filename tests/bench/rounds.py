@@ -1,22 +1,17 @@
 """One round: a fresh hub, a thousand idle sockets, and sign-ins on top of them."""
 
-import json
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from hub.tokens.claims import AccessTokens
 from hub.tokens.keys import KeyRing, secret_key
 from tests.bench import codes, pushes
 from tests.bench.machine import cpu_seconds, memory
+from tests.bench.orders import LoadProcess
 from tests.bench.servers import DATABASE, Servers, serving
 from tests.servers.hub import SECRET, HubProcess
 
-_ROOT = Path(__file__).parents[2]
 _VISIBLE = 60  # seconds a code is shown, the hub's default
 
 
@@ -30,6 +25,7 @@ class Plan(NamedTuple):
     idle: float = 10.0
     load: float = 20.0
     refresh: float = 4.0
+    rush: float = 8.0
     statements: int = 400
     pushes: float = 1000.0
     push_seconds: float = 10.0
@@ -44,45 +40,12 @@ QUICK = Plan(
     idle=0.5,
     load=2.0,
     refresh=0.5,
+    rush=0.5,
     statements=50,
     pushes=50.0,
     push_seconds=1.0,
     people=50,
 )
-
-
-class LoadProcess:
-    """The load process of one round, on the core of whoever starts it."""
-
-    def __init__(self, url: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.load", url],
-            cwd=_ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            self._process.kill()
-        self._process.communicate()
-
-    def order(self, do: str, **arguments: object) -> Any:
-        """Have it done and return the answer. Raises RuntimeError when the process has ended."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"do": do, "with": arguments}) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the load process has ended in {do}")
-        return json.loads(line)
 
 
 class _Meter:
@@ -102,13 +65,17 @@ class _Meter:
         }
 
 
-def add_people(servers: Servers, url: str, count: int) -> list[str]:
-    """Insert accounts and return an access token of the hub at *url* for each."""
+def add_people(servers: Servers, count: int) -> None:
+    """Insert accounts."""
     servers.mariadb.execute(
         f"USE {DATABASE}",
         "INSERT INTO users (nickname, created_at, updated_at)"  # noqa: S608 - two numbers
         f" SELECT CONCAT('Person ', seq), UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) FROM seq_1_to_{count:d}",
     )
+
+
+def access_tokens(servers: Servers, url: str) -> list[str]:
+    """Return an access token of the hub at *url* for each account."""
     rows = servers.mariadb.execute(f"USE {DATABASE}", "SELECT id FROM users")
     access = AccessTokens(KeyRing([secret_key(f"jwt-{SECRET}")]), issuer=url)
     now = datetime.now(UTC)
@@ -147,6 +114,9 @@ def measure(servers: Servers, hub: HubProcess, plan: Plan, tokens: list[str]) ->
         meter = _Meter(servers, hub)
         refreshed = load.order("refresh", seconds=plan.refresh)
         refreshing = meter.read()
+        meter = _Meter(servers, hub)
+        rushed = load.order("rush", seconds=plan.rush, tokens=tokens)
+        rushing = meter.read()
         load.order("end")
     return {
         "memory_per_socket": (after - before) / plan.sockets,
@@ -155,6 +125,7 @@ def measure(servers: Servers, hub: HubProcess, plan: Plan, tokens: list[str]) ->
         "load": loaded,
         "sign_ins": told,
         "refreshes": {**refreshed, "cpu": refreshing["cpu"]},
+        "rush": {**rushed, "cpu": rushing["cpu"]},
     }
 
 
