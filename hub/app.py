@@ -325,6 +325,7 @@ def create_app(settings: Settings) -> Starlette:
         Mount("/static", Assets(directory=folder("static"))),
     ]
     messages = ConsoleMessages(background.outbox, settings.site_name).listed
+    sandbox = None
     if settings.sandbox:
         sandbox = sandbox_for(settings, public_url=f"{settings.base_url}{SANDBOX_PATH}", messages=messages)
         routes.append(Mount(SANDBOX_PATH, sandbox))
@@ -380,6 +381,8 @@ def create_app(settings: Settings) -> Starlette:
     async def drain(seconds: float) -> None:
         await sockets.drain(seconds)
         qr.release()
+        if sandbox:
+            sandbox.state.release()
 
     app.router.redirect_slashes = False  # it would lead to whatever the Host header says
     app.state.drain = drain

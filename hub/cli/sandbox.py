@@ -28,7 +28,11 @@ def command(host: str, port: int) -> None:
     own = load(**unset, host=host, port=port, public_url="")
     click.echo("\n".join(_lines(hub, own.base_url)))
     app = sandbox_for(hub, public_url=own.base_url)
-    server = Server(config(app, host=host, port=port, proxies=[]), _nobody_to_tell)
+
+    async def drain(_: float) -> None:
+        app.state.release()
+
+    server = Server(config(app, host=host, port=port, proxies=[]), drain)
     server.run()
     sys.exit(0 if server.started else 3)
 
@@ -56,7 +60,3 @@ def _lines(hub: Settings, address: str) -> list[str]:
             *(f"WECHAT_OA_AES_KEY={key}" for key in account.aes_keys[:1]),
         ]
     return lines
-
-
-async def _nobody_to_tell(_: float) -> None:
-    """The sandbox has no sockets to send away."""

@@ -1,5 +1,6 @@
 """The sandbox as the hub mounts it: scripts go through the doors, and production has none."""
 
+import asyncio
 from pathlib import Path
 
 import httpx2
@@ -83,6 +84,25 @@ async def test_a_named_person_signs_in_through_wechats_page(hub_on_sqlite: HubPr
         assert left.status_code == 302
         await browser.http.get(left.headers["location"])
         assert (await state_of(browser))[0] == "confirmed"
+
+
+async def test_a_page_left_open_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """A poll of WeChat's page is answered at once when the hub is told to go, and so is the next."""
+    hub = HubProcess(tmp_path).start()
+    try:
+        async with Browser(hub.url) as browser:
+            attempt = await browser.begin(door="open_platform")
+            page = (await browser.http.get(attempt["authorize_url"])).text
+            uuid = page.partition('data-uuid="')[2].partition('"')[0]
+            asked = asyncio.create_task(browser.http.get(f"/sandbox/connect/l/qrconnect?uuid={uuid}"))
+            while uuid not in str((await browser.http.get("/sandbox/requests")).json()[0]["query"]):
+                continue
+            hub.terminate()
+            assert (await asked).text == "window.wx_errcode=408;window.wx_code='';"
+        assert await asyncio.to_thread(hub.wait) == 0
+        assert hub.defects() == []
+    finally:
+        hub.stop()
 
 
 def test_production_has_none(tmp_path: Path) -> None:

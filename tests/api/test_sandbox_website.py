@@ -192,6 +192,16 @@ def test_a_poll_is_woken_by_the_scan(http: httpx2.Client) -> None:
         assert answer.result(20)[0] == 404
 
 
+def test_a_poll_whose_caller_has_left_ends(http: httpx2.Client) -> None:
+    """A caller that gives up leaves nothing behind: the code can be scanned and polled as before."""
+    with served(poll_hold=60) as address, httpx2.Client(base_url=address) as desktop:
+        uuid = begun(desktop)
+        with pytest.raises(httpx2.ReadTimeout):
+            desktop.get("/connect/l/qrconnect", params={"uuid": uuid}, timeout=0.3)
+        scan(desktop, uuid)
+        assert poll(desktop, uuid)[0] == 404
+
+
 def test_a_poll_is_woken_by_the_clock(http: httpx2.Client) -> None:
     """A poll that waits learns at once that its code has expired."""
     with (

@@ -65,8 +65,9 @@ def create_sandbox(
     the mini programs, which their screen on the phone calls. *poll_hold* is how long the website's poll waits
     and *push_patience* how long a push does, in seconds.
 
-    All other state is in this process and gone with it. For development and tests only: whoever reaches it
-    can sign in as anybody it knows. Raises ValueError for a sealed mode without a good AES key.
+    All other state is in this process and gone with it; `app.state.release()` ends the polls that wait, for a
+    shutdown. For development and tests only: whoever reaches it can sign in as anybody it knows. Raises
+    ValueError for a sealed mode without a good AES key.
     """
     registered = Apps(_registered(apps or {}, websites or {}, mini_programs or {}, official_account))
     clock = Clock()
@@ -79,6 +80,7 @@ def create_sandbox(
     followers = Followers(clock)
     codes = MiniProgramCodes(clock)
     chats = Chats(clock)
+    logins = QrLogins(clock, grants, hold=poll_hold)
     faults = Faults()
     requests: deque[dict[str, Any]] = deque(maxlen=_REQUESTS_KEPT)
     pages = Pages(clock, app_name)
@@ -95,7 +97,7 @@ def create_sandbox(
         *WebsiteRoutes(
             registered,
             grants,
-            QrLogins(clock, grants, hold=poll_hold),
+            logins,
             pages,
             address,
             callback_hosts=frozenset(callback_hosts),
@@ -110,9 +112,11 @@ def create_sandbox(
         Mount("/static", Assets(directory=FOLDER / "static")),
         Mount("/avatars", Assets(directory=FOLDER / "avatars")),
     ]
-    return Starlette(
+    app = Starlette(
         routes=routes, middleware=[Middleware(Recorded, faults=faults, requests=requests, clock=clock)]
     )
+    app.state.release = logins.release
+    return app
 
 
 def _registered(

@@ -42,6 +42,7 @@ class QrLogins:
         self._grants = grants
         self._hold = hold
         self._all: Kept[str, QrLogin] = Kept()
+        self._released = False
         clock.on_move(self._wake)
 
     def begin(self, asked: Asked) -> QrLogin:
@@ -86,11 +87,18 @@ class QrLogins:
                         return EXPIRED, None
                     if login.state != WAITING and str(login.state) != last:
                         return login.state, login
+                    if self._released:
+                        return WAITING, None
                     changed = login.changed
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(max(0.05, login.expires_at - self._clock.time())):
                             await changed.wait()
         return WAITING, None
+
+    def release(self) -> None:
+        """Answer every poll that waits, and every later one at once, as if its time were over."""
+        self._released = True
+        self._wake()
 
     def _move(self, login: QrLogin, state: Literal[404, 403, 405]) -> None:
         login.state = state

@@ -1,5 +1,6 @@
 """The website's sign-in: WeChat's own page with the QR code, its long poll, and the consent on the phone."""
 
+import asyncio
 import json
 from collections.abc import Collection
 from typing import Final
@@ -104,7 +105,14 @@ class WebsiteRoutes:
         The body is a script; `f=json` makes it JSON, `f=url` adds where to go with the code.
         """
         query = request.query_params
-        state, login = await self._logins.wait(query.get("uuid", ""), query.get("last", ""))
+        waiting = asyncio.create_task(self._logins.wait(query.get("uuid", ""), query.get("last", "")))
+        leaving = asyncio.create_task(_disconnect(request))
+        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        if not waiting.done():
+            waiting.cancel()
+            return Response(status_code=204)  # nobody reads it
+        state, login = waiting.result()
         code = login.code if login and state == APPROVED else ""
         said: dict[str, int | str] = {"wx_errcode": state, "wx_code": code}
         if query.get("f") == "url":
@@ -152,3 +160,8 @@ class WebsiteRoutes:
             self._logins.reject(login)
         outcome = "outcome.website_allowed" if allowed else "outcome.website_rejected"
         return self._pages.render(request, "outcome.html", outcome=outcome, good=allowed)
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
