@@ -97,12 +97,20 @@ export class LoginHub {
    * begun it, unless it is bound *byCookie*.
    */
   resume(sessionId, { byCookie = false } = {}) {
-    try {
-      this.#verifier = sessionStorage.getItem(VERIFIER + sessionId);
-    } catch { /* storage is closed to this page */ }
+    this.#verifier = this.#takeVerifier(sessionId);
     this.#resumed = Boolean(this.#verifier || byCookie);
     this.attempt = this.#resumed ? { session_id: sessionId } : null;
     return this.#resumed;
+  }
+
+  #takeVerifier(sessionId) {
+    try {
+      const verifier = sessionStorage.getItem(VERIFIER + sessionId);
+      sessionStorage.removeItem(VERIFIER + sessionId);
+      return verifier;
+    } catch {
+      return null; // storage is closed to this page
+    }
   }
 
   #leaveVerifier() {
@@ -183,7 +191,9 @@ export class LoginHub {
     };
     return insist(async (again) => {
       try {
-        return this.#keep(await this.#call("/api/auth/wechat/token", { body }));
+        const session = this.#keep(await this.#call("/api/auth/wechat/token", { body }));
+        this.#takeVerifier(body.session_id);
+        return session;
       } catch (problem) {
         // The answer to an earlier try was lost, but its cookie may have come.
         const may = again || this.#resumed;

@@ -68,8 +68,22 @@ async def test_in_this_window(
     await expect(desktop.locator("#signed-in")).to_contain_text("Bob")
     await expect(desktop.locator("#signed-in-title")).to_have_text(re.compile(greeting))
     assert desktop.url == f"{hub.url}/?door=open_platform"
+    assert await desktop.evaluate("sessionStorage.length") == 0
     await desktop.reload()
     await expect(desktop.locator("#signed-in")).to_contain_text("Bob")
+
+
+async def test_bound_by_cookie(hub_on_sqlite: HubProcess, new_page: NewPage) -> None:
+    """A page on plain http in a LAN has no `crypto.subtle`: the cookie of the window redeems."""
+    hub = hub_on_sqlite
+    desktop, phone = await new_page(**DESKTOP), await new_page(**HANDSET)
+    await desktop.add_init_script("Object.defineProperty(crypto, 'subtle', { value: undefined })")
+    await desktop.goto(f"{hub.url}/?door=open_platform")
+    await desktop.get_by_role("link", name="Continue with WeChat").click()
+    await desktop.wait_for_url("**/connect/qrconnect?**")
+    await approve(desktop, phone, hub.url)
+    await expect(desktop.locator("#signed-in")).to_contain_text("Bob")
+    assert await desktop.evaluate("sessionStorage.length") == 0
 
 
 async def test_in_a_frame(window_hub: HubProcess, new_page: NewPage) -> None:
