@@ -40,6 +40,7 @@ def window_hub(tmp_path_factory: pytest.TempPathFactory, client: str) -> Iterato
     process = HubProcess(folder, **env).start()
     yield process
     process.stop()
+    assert process.defects() == []
 
 
 async def approve(wechat: Page | FrameLocator, phone: Page, url: str, button: str = "#allow") -> None:
