@@ -121,7 +121,7 @@ class Signals:
         the same statement, whether or not there is such an account.
         """
         now = self._store.now()
-        row_id = await self._log.record(
+        row_id = await self._log.record_alone(
             self._store,
             user_id=user_id,
             account=account,

@@ -35,7 +35,7 @@ class Cost(NamedTuple):
 
 
 # Of a sign-in through the customer's app: create, socket, scan, confirm, redeem.
-BUDGET = Cost(statements=18, round_trips=15, commands=6)
+BUDGET = Cost(statements=18, round_trips=14, commands=6)
 
 
 class Bench(NamedTuple):

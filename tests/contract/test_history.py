@@ -10,7 +10,7 @@ from tests.signing_in import LAPTOP, NOWHERE, make_user
 
 async def record(store: Store, user: Row | None, account: str, seconds: float = 0) -> None:
     """Put a failed try on record, so many seconds from now."""
-    await LoginLog(NOWHERE).record(
+    await LoginLog(NOWHERE).record_alone(
         store,
         user_id=user["id"] if user else None,
         account=account,
@@ -47,7 +47,7 @@ async def test_pages_within_one_millisecond(store: Store) -> None:
     user = await make_user(store)
     now = store.now()
     for _ in range(7):
-        await LoginLog(NOWHERE).record(
+        await LoginLog(NOWHERE).record_alone(
             store, user_id=user["id"], account="a", method="wechat", status="success", device=LAPTOP, now=now
         )
     [ids] = await walk(store, user, 10)

@@ -343,7 +343,7 @@ async def test_no_sender_for_it(watched: Watched, places: Places) -> None:
 
 async def test_rows_from_before_are_no_past(watched: Watched) -> None:
     """After an update of the hub nobody's usual device is a new one: older rows know no devices."""
-    await LoginLog(Places()).record(
+    await LoginLog(Places()).record_alone(
         watched.store,
         user_id=watched.user,
         account=NUMBER,
