@@ -1,94 +1,44 @@
-"""The application: every part made, joined and routed here, and nowhere else.
+"""The application: the services behind their edges, routed here and nowhere else.
 
 Making the application does no I/O; the lifespan opens the database, the broker and the clients.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount
 
-from hub.accounts.bindings import Bindings
-from hub.accounts.deletion import Deletion
-from hub.accounts.password_change import PasswordChange
-from hub.accounts.password_check import PasswordCheck
-from hub.accounts.password_sign_in import PasswordSignIn
-from hub.accounts.passwords import Passwords
-from hub.accounts.profile import OWN, Profiles
-from hub.accounts.profile_schema import ProfileSchema
 from hub.accounts.routes import AccountRoutes
-from hub.accounts.tries import Tries
 from hub.assets import folder
-from hub.audit.alerts import Alerts
-from hub.audit.failures import Failures
 from hub.audit.history import LoginHistory
-from hub.audit.log import LoginLog
-from hub.audit.places import Places
-from hub.audit.reports import Reports
 from hub.audit.routes import AuditRoutes
-from hub.audit.signals import Signals
-from hub.background import create_background
-from hub.codes import addresses
-from hub.codes.challenge import Challenge
-from hub.codes.changes.contact_binding import ContactBinding
-from hub.codes.changes.password_reset import PasswordReset
 from hub.codes.changes.routes import ChangeRoutes
 from hub.codes.console import ConsoleMessages
-from hub.codes.reauthentication import CodeReauthentication
 from hub.codes.routes import CodeRoutes
-from hub.codes.rules import Peppers
-from hub.codes.security_alert import SecurityAlert
 from hub.codes.senders.console import CONSOLE
-from hub.codes.service import Codes
-from hub.codes.sign_in import CodeSignIn
-from hub.codes.verification import EmailVerification
-from hub.doors import create_account, create_doors
 from hub.limits.concurrency import OpenStreams
-from hub.limits.guard import Guard
-from hub.limits.memory import MemoryLimiter
-from hub.limits.redis import RedisLimiter
-from hub.limits.rules import Limiter
 from hub.ops.routes import OpsRoutes
-from hub.qr.attempts import Attempts, Content
 from hub.qr.bind import BindRoutes
-from hub.qr.binding import Binding
 from hub.qr.callback.pages import CallbackPages, Way
 from hub.qr.callback.service import Callback
-from hub.qr.consent import Consent, ConsentState, Kind
-from hub.qr.follow import Sweep
+from hub.qr.consent import Consent, Kind
 from hub.qr.grants import Grants
-from hub.qr.identifiers import Identifiers
 from hub.qr.mini.routes import MiniRoutes
 from hub.qr.official_account.pages import LinkPages
-from hub.qr.official_account.tickets import Tickets
 from hub.qr.open_platform.pages import OpenPlatformPages
 from hub.qr.pages import QrPages
-from hub.qr.phone import Phone
-from hub.qr.precautions import Precautions
-from hub.qr.redemption import Redemption
-from hub.qr.request_info import RequestInfo
 from hub.qr.routes import QrRoutes
 from hub.qr.sockets import QrSockets
-from hub.qr.states import Lifetimes
-from hub.realtime.broker import Broker
-from hub.realtime.memory import MemoryBroker
-from hub.realtime.redis import RedisBroker
 from hub.sandbox import sandbox_for
-from hub.settings import SANDBOX_PATH, Settings, SettingsError
-from hub.store.database import Store
-from hub.store.encryption import DataKeys
-from hub.tokens.claims import AccessTokens
+from hub.services import create_services
+from hub.settings import SANDBOX_PATH, Settings
 from hub.tokens.clients import Clients
-from hub.tokens.events import AccountEvents
 from hub.tokens.follow import Followers
-from hub.tokens.keys import KeyRing, RefreshKeys, pem_key, secret_key
 from hub.tokens.oauth.routes import OAuthRoutes
 from hub.tokens.routes import TokenRoutes
-from hub.tokens.service import Sessions
 from hub.tokens.stream import AccountStream
 from hub.web.assets import Assets
 from hub.web.context import RequestContext
@@ -98,148 +48,61 @@ from hub.web.outcomes import Outcomes
 from hub.web.pages import Pages
 from hub.web.problems import HANDLERS
 from hub.web.sockets import OpenSockets
-from hub.wechat.account_token import AccountTokens
 from hub.wechat.sandbox.messages import messages_route
-from hub.wechat.transport import Transport
 
 
 def create_app(settings: Settings) -> Starlette:
     """Return the hub as an ASGI application; `app.state.drain(seconds)` sends its sockets away."""
-    store = Store(settings.database_url, connections=settings.database_connections)
-    broker: Broker = (
-        RedisBroker(settings.redis, settings.redis_key_prefix) if settings.redis else MemoryBroker()
-    )
-    limiter: Limiter = (
-        RedisLimiter(settings.redis, settings.redis_key_prefix, MemoryLimiter())
-        if settings.redis
-        else MemoryLimiter()
-    )
-    limited = settings.hub_limits == "on"
-    guard = Guard(limiter, enabled=limited)
-    streams = OpenStreams(enabled=limited)
-    cookie_keys = settings.secrets("cookie_secret")
-    cookies = Cookies(cookie_keys, secure=settings.base_url.startswith("https:"))
+    services = create_services(settings)
+    sessions, attempts, phone = services.sessions, services.attempts, services.phone
+    binding, guard, doors = services.binding, services.guard, services.doors
+    cookies = Cookies(settings.secrets("cookie_secret"), secure=settings.base_url.startswith("https:"))
     origins = Origins(settings.origins)
+    streams = OpenStreams(enabled=settings.hub_limits == "on")
+    sockets = OpenSockets()
     pages = Pages(settings.site_name)
     outcomes = Outcomes(pages)
     grants = Grants(cookies)
     clients = Clients.load(settings.oauth_clients)
-    try:
-        places = Places(*map(Path, settings.geoip_db))
-    except (OSError, ValueError) as error:
-        raise SettingsError([f"GEOIP_DB: {error}"]) from None
-    info = RequestInfo(settings.site_name, places)
+    door_names = doors.names(settings.default_door)
+    wechat_only = settings.phone_url is None
 
-    data_keys = DataKeys(settings.secrets("data_keys"))
-    background = create_background(settings, store, data_keys)
-    events = AccountEvents(store, broker)
-    login_log = LoginLog(places)
-    alerts = Alerts(events, SecurityAlert(background.outbox, places.name), places)
-    failures = Failures(store, alerts)
-    signals = Signals(store, login_log, places, alerts, failures)
-    reports = Reports(store, login_log, alerts)
-    sessions = Sessions(
-        store,
-        broker,
-        AccessTokens(
-            key_ring(settings),
-            issuer=settings.jwt_issuer or settings.base_url,
-            audience=settings.jwt_audience or None,
-            ttl=settings.access_ttl,
-        ),
-        RefreshKeys(settings.secrets("refresh_keys")),
-        login_log,
-        events,
-        absolute_ttl=settings.refresh_ttl,
-        idle_ttl=settings.refresh_idle_ttl,
-        cap=settings.max_sessions,
-        single_per_type=settings.single_session_per_device_type,
-        place=lambda address: places.name(address, "zh-CN"),
-    )
-    lives = Lifetimes(
-        pending=settings.wechat_qr_expires_in,
-        whole=settings.wechat_session_expires_in,
-        visible=settings.qr_rotate_seconds,
-    )
-    transport = Transport(settings.wechat_urls[0])
-    account_tokens = AccountTokens(store, transport, data_keys)
-    account = create_account(settings, transport, account_tokens)
-    contents: dict[str, Content] = {"official_account": Tickets(account)} if account else {}
-    attempts = Attempts(store, broker, Identifiers(cookie_keys), lives, contents)
-    sweep = Sweep(attempts)
-    precautions = Precautions(reports, info.mismatch, limited=limited)
-    phone = Phone(attempts, signals, reports, precautions, limiter, burn=settings.qr_burn_on_second_scan)
-    redemption = Redemption(attempts, sessions, signals)
-
-    try:
-        profiles = Profiles(store, ProfileSchema.load(settings.profile_schema, OWN))
-    except (OSError, ValueError) as error:
-        raise SettingsError([f"PROFILE_SCHEMA: {error}"]) from None
-    passwords = Passwords()
-    codes = Codes(
-        store,
-        background.outbox,
-        Peppers(settings.secrets("code_peppers")),
-        lengths={"phone": settings.code_length_phone, "email": settings.code_length_email},
-        countries=settings.sms_budgets,
-        daily_budget=settings.sms_daily_budget,
-        limited=limited,
-    )
-    challenge = None
-    if settings.code_challenge_url:
-        challenge = Challenge(
-            settings.code_challenge_url,
-            settings.code_challenge_secret.get_secret_value(),
-            settings.code_challenge_when_away,
-        )
     code_routes = CodeRoutes(
-        codes,
-        CodeSignIn(store, codes, sessions, profiles, signals, passwords),
-        EmailVerification(store, codes, sessions),
-        CodeReauthentication(store, codes, signals),
+        services.codes,
+        services.code_sign_in,
+        services.verification,
+        services.code_proof,
         sessions,
         guard,
         cookies,
         origins,
-        challenge,
+        services.challenge,
     )
-    tries = Tries(store, limited=limited)
-    check = PasswordCheck(store, passwords, tries)
-    change = PasswordChange(store, passwords, check, tries, sessions, events, signals)
-    bindings = Bindings(store, sessions, events)
-    binding = Binding(attempts, bindings, sessions)
     accounts = AccountRoutes(
         sessions,
-        profiles,
-        PasswordSignIn(store, check, sessions, profiles, signals, addresses.contact),
-        change,
-        bindings,
-        Deletion(store, sessions),
+        services.profiles,
+        services.password_sign_in,
+        services.password_change,
+        services.bindings,
+        services.deletion,
         guard,
         cookies,
         origins,
     )
     changes = ChangeRoutes(
-        PasswordReset(store, codes, passwords, change, signals),
-        ContactBinding(store, codes, bindings),
+        services.password_reset,
+        services.contact_binding,
         sessions,
-        profiles,
+        services.profiles,
         guard,
         cookies,
         origins,
     )
 
-    states = ConsentState(cookie_keys)
-    doors = create_doors(
-        settings, transport, attempts, phone, bindings, states, data_keys, account_tokens, account
-    )
-    door_names = doors.names(settings.default_door)
-
     mini = None
     if doors.mini_program:
-        mini = MiniRoutes(attempts, doors.mini_program, binding, grants, guard, info)
+        mini = MiniRoutes(attempts, doors.mini_program, binding, grants, guard, services.info)
 
-    sockets = OpenSockets()
     qr_sockets = QrSockets(
         attempts=attempts,
         phone=phone,
@@ -252,7 +115,7 @@ def create_app(settings: Settings) -> Starlette:
     qr = QrRoutes(
         attempts=attempts,
         phone=phone,
-        redemption=redemption,
+        redemption=services.redemption,
         open_platform=doors.open_platform,
         binding=binding,
         sessions=sessions,
@@ -263,7 +126,7 @@ def create_app(settings: Settings) -> Starlette:
         grants=grants,
         origins=origins,
         base_url=settings.base_url,
-        info=info,
+        info=services.info,
         doors=door_names,
         redirect_uris=frozenset(settings.redirect_uris),
         picture=doors.mini_program.picture if doors.mini_program else None,
@@ -279,33 +142,33 @@ def create_app(settings: Settings) -> Starlette:
         cookies=cookies,
         pages=pages,
         outcomes=outcomes,
-        info=info,
+        info=services.info,
         doors=door_names,
         frame_origin=doors.frame_origin,
         phone_url=settings.phone_url,
-        wechat_only=settings.phone_url is None,
+        wechat_only=wechat_only,
     )
     consents: dict[Kind, Consent] = {}
     ways: dict[Kind, Way] = {}
     if doors.h5:
         consents[Kind.H5], ways[Kind.H5] = doors.h5, qr_pages.claimed
     if doors.open_platform:
-        window = OpenPlatformPages(attempts, redemption, cookies, outcomes, qr_pages.show_sign_in)
+        window = OpenPlatformPages(attempts, services.redemption, cookies, outcomes, qr_pages.show_sign_in)
         consents[Kind.OPEN_PLATFORM], ways[Kind.OPEN_PLATFORM] = doors.open_platform, window.returned
     pushed: list[BaseRoute] = []
     if door := doors.official_account:
         consents[Kind.OFFICIAL_ACCOUNT], ways[Kind.OFFICIAL_ACCOUNT] = door.consent, qr_pages.claimed
-        links = LinkPages(
-            door.consent, grants, guard, cookies, outcomes, wechat_only=settings.phone_url is None
-        )
+        links = LinkPages(door.consent, grants, guard, cookies, outcomes, wechat_only=wechat_only)
         pushed = [*door.push.routes(), *links.routes()]
-    callback = CallbackPages(Callback(attempts, states, consents), ways, guard, cookies, outcomes)
-    followers = Followers(events, sessions)
+    callback = CallbackPages(Callback(attempts, services.states, consents), ways, guard, cookies, outcomes)
+    followers = Followers(services.events, sessions)
     account_stream = AccountStream(
         sessions=sessions, followers=followers, streams=streams, sockets=sockets, origins=origins
     )
-    tokens = TokenRoutes(sessions, cookies, origins, guard, places.name, code_routes.prove, accounts.prove)
-    oauth = OAuthRoutes(sessions, clients, redemption.by_code, guard)
+    tokens = TokenRoutes(
+        sessions, cookies, origins, guard, services.places.name, code_routes.prove, accounts.prove
+    )
+    oauth = OAuthRoutes(sessions, clients, services.redemption.by_code, guard)
     routes: list[BaseRoute] = [
         *qr.routes(),
         *qr_sockets.routes(),
@@ -319,12 +182,12 @@ def create_app(settings: Settings) -> Starlette:
         *code_routes.routes(),
         *changes.routes(),
         *accounts.routes(),
-        *BindRoutes(binding, sessions, profiles, guard).routes(),
-        *AuditRoutes(LoginHistory(store), sessions.verify, places.name).routes(),
-        *OpsRoutes(store, broker, background.outbox).routes(),
+        *BindRoutes(binding, sessions, services.profiles, guard).routes(),
+        *AuditRoutes(LoginHistory(services.store), sessions.verify, services.places.name).routes(),
+        *OpsRoutes(services.store, services.broker, services.background.outbox).routes(),
         Mount("/static", Assets(directory=folder("static"))),
     ]
-    messages = ConsoleMessages(background.outbox, settings.site_name).listed
+    messages = ConsoleMessages(services.background.outbox, settings.site_name).listed
     sandbox = None
     if settings.sandbox:
         sandbox = sandbox_for(settings, public_url=f"{settings.base_url}{SANDBOX_PATH}", messages=messages)
@@ -335,22 +198,7 @@ def create_app(settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            worker = (background.http, background.worker) if settings.hub_worker == "in-process" else ()
-            for part in (
-                store,
-                broker,
-                limiter,
-                transport,
-                sessions,
-                passwords,
-                failures,
-                sweep,
-                followers,
-                account_tokens,
-                *doors.parts,
-                *([challenge] if challenge else []),
-                *worker,
-            ):
+            for part in (*services.parts, followers):
                 await part.start()
                 stack.push_async_callback(part.stop)
             yield
@@ -387,19 +235,3 @@ def create_app(settings: Settings) -> Starlette:
     app.router.redirect_slashes = False  # it would lead to whatever the Host header says
     app.state.drain = drain
     return app
-
-
-def key_ring(settings: Settings) -> KeyRing:
-    """Return the keys of access tokens. Raises SettingsError for a file that holds none."""
-    if settings.jwt_alg == "HS256":
-        return KeyRing([secret_key(settings.jwt_key)])
-    keys = []
-    for path in settings.jwt_keys:
-        try:
-            keys.append(pem_key(Path(path).read_bytes(), settings.jwt_alg))
-        except (OSError, ValueError) as error:
-            raise SettingsError([f"JWT_KEYS: {path}: {error}"]) from None
-    try:
-        return KeyRing(keys)
-    except ValueError as error:
-        raise SettingsError([f"JWT_KEYS: {error}"]) from None

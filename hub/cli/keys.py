@@ -7,8 +7,8 @@ from typing import get_args
 
 import click
 
-from hub.app import key_ring
 from hub.cli.settings import load, refuse
+from hub.services import key_ring
 from hub.settings import SettingsError
 from hub.tokens import key_files
 

@@ -21,7 +21,8 @@ NOUNS = {
     "wechat": set(),
 }
 TOP = {
-    "app": FLOOR | set(NOUNS) | ROOT | {"background", "doors", "sandbox", "settings"},
+    "app": FLOOR | set(NOUNS) | ROOT | {"sandbox", "services", "settings"},
+    "services": FLOOR | set(NOUNS) | ROOT | {"background", "doors", "settings"},
     "doors": {"accounts", "qr", "settings", "store", "wechat"} | ROOT,
     "background": {"codes", "ops", "settings", "store"} | ROOT,
     "cli": {
@@ -33,6 +34,7 @@ TOP = {
         "realtime",
         "sandbox",
         "server",
+        "services",
         "settings",
         "store",
         "supervisor",
