@@ -244,6 +244,7 @@ async def _account(
     if not await tx.changed("accounts.bind_wechat", id=wechat_user_id, uid=user_id, bind_at=now):
         raise Contended(f"{identity.subject} is being bound")
     if joined is not None:
+        await tx.changed("accounts.refresh_user", id=user_id, **_shown(identity, None), updated_at=now)
         await settle(tx, user_id, now)
     user = await tx.one("accounts.user", id=user_id)
     if user is None:

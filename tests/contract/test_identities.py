@@ -84,6 +84,23 @@ async def test_a_joined_account_names_one_of_its_identities(store: Store, databa
     assert kind == {"user_id": owner["id"], "login_type": "both", "wechat_user_id": first["id"]}
 
 
+async def test_an_account_without_a_name_gets_it_from_a_later_door(store: Store, database_url: str) -> None:
+    """Who came by a door that shows neither name nor picture has both once another door shows them."""
+    nameless = await enter(store, Identity("wx1", "oLi", "uLi"))
+    shown = Identity("wx2", "oOther", "uLi", nickname="李", avatar_url="https://thirdwx.qlogo.cn/li/132")
+    entered = await enter(store, shown)
+    assert (entered["id"], entered["nickname"]) == (nameless["id"], "李")
+    (account,) = await rows(database_url, "SELECT nickname, avatar_url FROM users")
+    assert account == {"nickname": "李", "avatar_url": "https://thirdwx.qlogo.cn/li/132"}
+
+
+async def test_a_later_door_leaves_a_name_alone(store: Store, database_url: str) -> None:
+    """What the account shows already stays when an identity with another name joins it."""
+    await come(store, "oLi", unionid="uLi")
+    await enter(store, Identity("wx2", "oOther", "uLi", nickname="Li"))
+    assert await rows(database_url, "SELECT nickname FROM users") == [{"nickname": "李"}]
+
+
 class Act(NamedTuple):
     """Something that a person does at a door, or an account's owner with the *account*th account."""
 
