@@ -1,6 +1,6 @@
 """The challenge before codes, on a hub whose verifier is a stand-in that speaks `siteverify`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -79,11 +79,12 @@ def well(verifier: Verifier) -> None:
 
 
 @pytest.mark.parametrize("response", ["solved", "solved-here"])
-@pytest.mark.parametrize("address", [new_number(), new_email()])
+@pytest.mark.parametrize("new_address", [new_number, new_email])
 async def test_who_solved_it_gets_a_code(
-    closed: HubProcess, verifier: Verifier, address: str, response: str
+    closed: HubProcess, verifier: Verifier, new_address: Callable[[], str], response: str
 ) -> None:
     """The verifier is told the secret, the response and the address of who asks."""
+    address = new_address()
     async with Person(closed.url) as person:
         purpose = {"purpose": "login"} if "@" in address else {}
         code = await person.code(address, challenge=response, **purpose)
