@@ -11,7 +11,6 @@ from hub.errors import HubError
 from hub.qr.attempt import Snapshot
 from hub.qr.attempts import Attempts
 from hub.qr.following import Following
-from hub.qr.rereading import BATCH
 from hub.realtime.sweep import Sweeper
 
 DELIVERY_SECONDS = Histogram(
@@ -21,6 +20,7 @@ DELIVERY_SECONDS = Histogram(
 )
 
 _COMMIT_TIME = timedelta(seconds=15)
+_SWEPT = 300  # attempts looked at together, few of which have moved
 
 
 def delivered(snapshot: Snapshot, now: datetime) -> None:
@@ -115,8 +115,8 @@ class Sweep(Sweeper):
         mine = [name for name in self._broker.watched() if name.startswith("attempt:")]
         keys = [name.partition(":")[2] for name in mine]
         told: dict[str, int] = {}
-        for begin in range(0, len(keys), BATCH):
-            for attempt in await self._attempts.changed(keys[begin : begin + BATCH], since):
+        for begin in range(0, len(keys), _SWEPT):
+            for attempt in await self._attempts.changed(keys[begin : begin + _SWEPT], since):
                 if self._told.get(attempt.key) != attempt.seq:
                     await self._attempts.tell(attempt)
                 told[attempt.key] = attempt.seq

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
@@ -95,7 +95,7 @@ class Store:
             self._writing = lane("write", 1, writes=True)
             self._reading = lane("read", min(connections, _SQLITE_READERS), writes=False)
         self._queries = Queries({})
-        self._clock = (datetime.now(UTC), time.monotonic())
+        self._ahead = time.time() - time.monotonic()  # of the database's clock, before our monotonic one
         self._housekeeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -122,9 +122,7 @@ class Store:
 
     def now(self) -> datetime:
         """Return the database's time, to the millisecond; sampled now and then, so it costs no I/O."""
-        moment, at = self._clock
-        moment += timedelta(seconds=time.monotonic() - at)
-        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+        return datetime.fromtimestamp(int((self._ahead + time.monotonic()) * 1000) / 1000, UTC)
 
     async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Run *work* in one transaction: commit when it returns, roll back when it raises.
@@ -169,16 +167,17 @@ class Store:
 
     async def _read_clock(self) -> None:
         if self.engine == "sqlite":
-            self._clock = (datetime.now(UTC), time.monotonic())
+            self._ahead = time.time() - time.monotonic()
             await self.ping()
             return
 
-        async def ask(link: Link) -> tuple[datetime, float]:
+        async def ask(link: Link) -> float:
             asked = time.monotonic()
             rows = await link.fetch(Bound("clock", "SELECT UTC_TIMESTAMP(3) AS now", ()))
-            return rows[0]["now"], (asked + time.monotonic()) / 2
+            moment: datetime = rows[0]["now"]
+            return moment.timestamp() - (asked + time.monotonic()) / 2
 
-        self._clock = await self._reading.submit(ask, repeatable=True)
+        self._ahead = await self._reading.submit(ask, repeatable=True)
 
     async def _check_collations(self, link: Link) -> None:
         """Whatever an index looks up must compare by its bytes: openids differ by case."""
