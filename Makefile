@@ -1,6 +1,8 @@
 # make run    set everything up and start the hub on SQLite, with the sandbox
 # make test   set everything up, then lint, types and all tests against private servers
-# make bench  measure, and print a table
+# make bench  measure beside other servers, and print the tables (about ten minutes)
+# make bench-soak    see how the hub grows with its sockets, and ten minutes of coming and going
+# make bench-readme  write what both have found into the README
 # make check  lint and types alone
 
 PYTHON ?= python3
@@ -8,7 +10,7 @@ BIN := .venv/bin
 # Tests of outages, storms and timing want the machine to themselves.
 ALONE := tests/faults tests/api/test_codes_timing.py
 
-.PHONY: run test bench check servers clean
+.PHONY: run test bench bench-soak bench-readme check servers clean
 
 run: .venv/run
 	$(BIN)/hub serve
@@ -19,6 +21,12 @@ test: .venv/test servers check
 
 bench: .venv/test servers
 	$(BIN)/python -m tests.bench
+
+bench-soak: .venv/test servers
+	$(BIN)/python -m tests.bench curve soak --json var/bench-soak.json
+
+bench-readme: .venv/test
+	$(BIN)/python -m tests.bench.readme $(wildcard var/bench.json var/bench-soak.json)
 
 check: .venv/test
 	$(BIN)/ruff check

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.run import USUAL
+from tests.bench.run import ALL
 
 
 @pytest.mark.timeout(300)
@@ -16,7 +16,8 @@ async def test_quick_run(tmp_path: Path) -> None:
     """A quick run measures every part without a failure, prints the tables and writes the figures."""
     file = tmp_path / "bench.json"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.bench", "--quick", "--peers", "Starlette", "--json", str(file)),
+        *(sys.executable, "-m", "tests.bench", *ALL),
+        *("--quick", "--peers", "Starlette", "--json", str(file)),
         cwd=Path(__file__).parents[2],
         stdout=asyncio.subprocess.PIPE,
     )
@@ -25,7 +26,7 @@ async def test_quick_run(tmp_path: Path) -> None:
     assert process.returncode == 0, printed
     report = json.loads(file.read_text())
     assert report["failed"] == {}
-    assert report.keys() > set(USUAL)
+    assert report.keys() > set(ALL)
     (told,) = (each["sign_ins"] for each in report["sign-ins"])
     assert told["errors"] == {}
     assert told["done"] == told["begun"] > 0
@@ -51,3 +52,8 @@ async def test_quick_run(tmp_path: Path) -> None:
         assert row["servers"].keys() == {"Login Hub", "Starlette"}, row["name"]
     lost = next(row for row in waiting["comparison"] if row["name"] == "events and sockets lost")
     assert {figure["high"] for figure in lost["servers"].values()} == {0}
+    assert [size["lost"] for size in report["curve"]] == [0, 0]
+    soak = report["soak"]
+    assert soak["churn"]["left"] == 0
+    assert soak["churn"]["turned"] > 0
+    assert soak["sign_ins"]["errors"] == {}

@@ -11,9 +11,7 @@ from pathlib import Path
 from hub.ops import logs
 from tests.bench import machine
 from tests.bench.peers.peer import PEERS
-from tests.bench.rounds import QUICK, Plan
-from tests.bench.run import ALL, USUAL, Run
-from tests.bench.waiting import QUICK_CROWD, Crowding
+from tests.bench.run import ALL, QUICK_PLANS, USUAL, Plans, Run
 
 
 def main() -> None:
@@ -38,21 +36,16 @@ def main() -> None:
     if unknown := [part for part in parts if part not in ALL]:
         parser.error(f"there is no part {', '.join(unknown)}")
     peers = [kind for kind in PEERS if asked.peers is None or kind.name in asked.peers.split(";")]
-    plan = QUICK if asked.quick else Plan()
-    crowding = QUICK_CROWD if asked.quick else Crowding()
-    if asked.rounds:
-        plan, crowding = plan._replace(rounds=asked.rounds), crowding._replace(rounds=asked.rounds)
-    if asked.rate:
-        plan = plan._replace(rate=asked.rate)
-    if asked.sockets:
-        crowding = crowding._replace(sockets=asked.sockets)
+    plans = (QUICK_PLANS if asked.quick else Plans()).changed(
+        rounds=asked.rounds, rate=asked.rate, sockets=asked.sockets
+    )
     logs.configure("warning", json=False)
     machine.open_files()
     if asked.realtime:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started is stopped
     try:
-        report = Run(plan, crowding, peers, asked.json.parent / "bench-peers").parts(parts)
+        report = Run(plans, peers, asked.json.parent / "bench-peers").parts(parts)
     except KeyboardInterrupt:
         sys.exit(130)
     asked.json.parent.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ from tests.people import AT, challenge
 _AT_ONCE = 32  # handshakes and requests in flight
 _WAIT = 10.0  # seconds for a socket's first frame
 _SETTLE = 3.0  # seconds for the last frames of a run
+_OFFERED = "permessage-deflate; client_max_window_bits"  # by all browsers
 _VERIFIER = "bench-verifier-" * 4
 
 
@@ -318,7 +319,7 @@ class Crowd:
                 lambda: Seat(self, number, engine=engine, greeted=greeted),
                 url.format(self._names[number]),
                 websocket_handshake_timeout=_WAIT,
-                extra_headers={"Origin": self._url},
+                extra_headers={"Origin": self._url, "Sec-WebSocket-Extensions": _OFFERED},
             )
             assert isinstance(seat, Seat)
             async with asyncio.timeout(_WAIT):

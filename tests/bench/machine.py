@@ -66,6 +66,11 @@ def memory(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
+def files(pid: int) -> int:
+    """Return how many files and sockets a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
 def cpu_of(pid: int) -> float:
     """Return the CPU time of a process and of those below it."""
     return sum(map(cpu_seconds, family(pid)))

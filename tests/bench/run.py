@@ -8,15 +8,17 @@ import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from hub.store.migrate import migrate
-from tests.bench import comparison, machine, parts, tables
-from tests.bench.figures import Figure, table
+from tests.bench import comparison, growth, machine, parts, tables
+from tests.bench.figures import Figure, aligned, table
+from tests.bench.growth import QUICK_GROWTH, QUICK_SOAK, Growing, Soaking
 from tests.bench.peers.peer import Peer
 from tests.bench.rounds import (
+    QUICK,
     Plan,
     access_tokens,
     add_people,
@@ -25,17 +27,41 @@ from tests.bench.rounds import (
     measure_pushes,
 )
 from tests.bench.servers import Servers, running
-from tests.bench.waiting import Crowding, Waiting
+from tests.bench.waiting import QUICK_CROWD, Crowding, Waiting
 
 _PEOPLE = 2000
+
+
+class Plans(NamedTuple):
+    """How much is done in each part."""
+
+    usual: Plan = Plan()
+    crowding: Crowding = Crowding()
+    growing: Growing = Growing()
+    soaking: Soaking = Soaking()
+
+    def changed(self, *, rounds: int | None, rate: float | None, sockets: int | None) -> "Plans":
+        """Return these plans with what is given in place of their own."""
+
+        def given(**values: float | None) -> dict[str, Any]:
+            return {name: value for name, value in values.items() if value is not None}
+
+        return self._replace(
+            usual=self.usual._replace(**given(rounds=rounds, rate=rate)),
+            crowding=self.crowding._replace(**given(rounds=rounds, sockets=sockets)),
+            soaking=self.soaking._replace(**given(sockets=sockets)),
+        )
+
+
+QUICK_PLANS = Plans(QUICK, QUICK_CROWD, QUICK_GROWTH, QUICK_SOAK)
 
 
 class Run:
     """Does the parts and prints what they came to. A part that fails is told, and the others go on."""
 
-    def __init__(self, plan: Plan, crowding: Crowding, peers: Sequence[type[Peer]], cache: Path) -> None:
-        self._plan = plan
-        self._crowding = crowding
+    def __init__(self, plans: Plans, peers: Sequence[type[Peer]], cache: Path) -> None:
+        self._plans = plans
+        self._plan = plans.usual
         self._peers = peers
         self._cache = cache
         self._begun = time.monotonic()
@@ -126,7 +152,7 @@ class Run:
         return rounds, tables.push_figures(self._plan, rounds)
 
     def _waiting(self, servers: Servers) -> tuple[Any, list[Figure]]:
-        waiting = Waiting(servers, self._crowding, self._cache)
+        waiting = Waiting(servers, self._plans.crowding, self._cache)
         for line in waiting.all_rounds(self._peers):
             self._progress(line)
         report = waiting.report()
@@ -135,6 +161,19 @@ class Run:
         self._complaints += [f"missing: {name}: {reason}" for name, reason in waiting.missing.items()]
         return {**report, "comparison": [line.reply() for line in lines]}, []
 
+    def _curve(self, servers: Servers) -> tuple[Any, list[Figure]]:
+        sizes = []
+        for told in growth.curve(servers, self._plans.growing):
+            self._progress(f"curve: {told['sockets']} sockets")
+            sizes.append(told)
+        print(f"\n{aligned(growth.curve_columns(sizes), right=range(9))}\n", flush=True)
+        return sizes, []
+
+    def _soak(self, servers: Servers) -> tuple[Any, list[Figure]]:
+        told = growth.soak(servers, self._plans.soaking)
+        self._errors("sign-ins", [told["sign_ins"]])
+        return told, growth.soak_figures(told)
+
 
 _PARTS: dict[str, Callable[[Run, Servers], tuple[Any, list[Figure]]]] = {
     "waiting": Run._waiting,
@@ -142,6 +181,8 @@ _PARTS: dict[str, Callable[[Run, Servers], tuple[Any, list[Figure]]]] = {
     "codes": Run._codes,
     "pushes": Run._pushes,
     "costs": Run._costs,
+    "curve": Run._curve,
+    "soak": Run._soak,
 }
 USUAL = ("waiting", "sign-ins", "codes", "pushes", "costs")
 """What is measured where nothing is asked for."""

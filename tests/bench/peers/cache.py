@@ -3,9 +3,11 @@
 Debian's packages are unpacked, not installed, so that no service starts; npm puts its packages beside them.
 """
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote
 
 _DEBIAN = ("nginx", "libnginx-mod-nchan")
 _NODE = Path(__file__).parent / "node"
@@ -64,6 +66,18 @@ def nginx(cache: Path) -> tuple[Path, Path]:
         raise Missing(f"nginx needs {_BUILT_WITH}: {error.strerror}") from error
     _run(folder, str(binary), "-v")
     return binary, modules
+
+
+def node_versions(*packages: str) -> str:
+    """Return these Node packages with their pinned versions."""
+    pinned = json.loads((_NODE / "package.json").read_text())["dependencies"]
+    return ", ".join(f"{name} {pinned[name]}" for name in packages)
+
+
+def nginx_versions(cache: Path) -> str:
+    """Return the Debian packages that were fetched, with their versions."""
+    fetched = (package.name.split("_") for package in (cache / "nchan").glob("*.deb"))
+    return ", ".join(sorted(f"{name} {unquote(version)}" for name, version, _ in fetched))
 
 
 def _needs(*programs: str) -> None:

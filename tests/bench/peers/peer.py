@@ -8,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from string import Template
 from typing import ClassVar
@@ -31,6 +32,8 @@ class Peer(ABC):
     """How it reads an event from Redis, one of `EVENTS`; "" where it cannot be published for from outside."""
     greeted: ClassVar[bool] = True
     """Whether a socket is sent a first frame."""
+    eventful: ClassVar[bool] = True
+    """Whether its events are measured too; a mere variant is only looked at for the size of its sockets."""
 
     def __init__(self, cache: Path) -> None:
         self.cache = cache
@@ -40,6 +43,11 @@ class Peer(ABC):
     def url(self) -> str:
         """Its address."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    @abstractmethod
+    def versions(self) -> str:
+        """What it is made of, to be asked once it has run."""
 
     @abstractmethod
     def command(self, folder: Path, redis: int) -> list[str]:
@@ -77,6 +85,10 @@ class Plain(Peer):
     name = "Starlette"
     deflate: ClassVar[str] = "false"
 
+    @property
+    def versions(self) -> str:
+        return ", ".join(f"{name} {version(name)}" for name in ("starlette", "uvicorn", "redis"))
+
     def command(self, folder: Path, redis: int) -> list[str]:
         return [
             *(sys.executable, "-m", "uvicorn", "tests.bench.peers.plain:app", "--port", str(self.port)),
@@ -89,6 +101,7 @@ class Deflating(Plain):
 
     name = "Starlette, deflate"
     deflate = "true"
+    eventful = False
 
 
 class Nchan(Peer):
@@ -97,6 +110,10 @@ class Nchan(Peer):
     name = "nchan"
     dialect = ""
     greeted = False
+
+    @property
+    def versions(self) -> str:
+        return cache.nginx_versions(self.cache)
 
     def command(self, folder: Path, redis: int) -> list[str]:
         binary, modules = cache.nginx(self.cache)
@@ -114,6 +131,10 @@ class NodeWs(Peer):
 
     name = "Node ws"
 
+    @property
+    def versions(self) -> str:
+        return cache.node_versions("ws", "redis")
+
     def command(self, folder: Path, redis: int) -> list[str]:
         return ["node", str(cache.node(self.cache) / "ws.js"), str(self.port), str(redis)]
 
@@ -124,6 +145,10 @@ class SocketIo(Peer):
     name = "socket.io"
     path = "/socket.io/?EIO=4&transport=websocket&seat={}"
     dialect = "socket.io"
+
+    @property
+    def versions(self) -> str:
+        return cache.node_versions("socket.io", "@socket.io/redis-adapter", "redis")
 
     def command(self, folder: Path, redis: int) -> list[str]:
         return ["node", str(cache.node(self.cache) / "socketio.js"), str(self.port), str(redis)]

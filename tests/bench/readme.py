@@ -1,0 +1,84 @@
+"""The README's figures: `python -m tests.bench.readme REPORT…` keeps the reports and writes their tables."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.bench import comparison, growth
+from tests.bench.figures import Figure, short
+
+README = Path(__file__).parents[2] / "README.md"
+RESULTS = Path(__file__).parent / "results"
+"""Where the reports are kept: `bench.json`, and `soak.json` of the parts that take longer."""
+
+BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
+
+
+def main(files: Sequence[Path]) -> None:
+    """Keep the reports *files* in place of those before, and bring the README up to date."""
+    for file in files:
+        report = json.loads(file.read_text("utf-8"))
+        name = "soak" if "soak" in report or "curve" in report else "bench"
+        (RESULTS / f"{name}.json").write_text(file.read_text("utf-8"), "utf-8")
+    text = README.read_text("utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    README.write_text(f"{before}{BEGIN}{rendered()}{END}{after}", "utf-8")
+
+
+def rendered() -> str:
+    """Return what stands between the README's markers, from the reports that are kept."""
+    parts = [_report(json.loads(file.read_text("utf-8"))) for file in sorted(RESULTS.glob("*.json"))]
+    return "\n".join(parts or ["Nothing has been measured yet.\n"])
+
+
+def _report(report: dict[str, Any]) -> str:
+    parts = [_origin(report)]
+    if waiting := report.get("waiting"):
+        parts.append(_table(comparison.columns(comparison.compare(waiting))))
+        parts.append("; ".join(f"{name}: {said}" for name, said in waiting["versions"].items()) + ".\n")
+        parts += [f"{name} is missing: {reason}\n" for name, reason in waiting["missing"].items()]
+    figures = [
+        Figure(told["name"], told["unit"], told["rounds"], told["target"]) for told in report["figures"]
+    ]
+    if aims := [figure for figure in figures if figure.target or "soak" in report]:
+        parts.append(_table([("", "", "to reach", "Login Hub"), *map(_line, aims)]))
+    if curve := report.get("curve"):
+        parts.append(_table(growth.curve_columns(curve)))
+    return "\n".join(parts)
+
+
+def _origin(report: dict[str, Any]) -> str:
+    machine = report["machine"]
+    versions = ", ".join(_version(said) for said in machine["versions"].values())
+    before, after = report["load_average"]
+    return (
+        f"Measured on {report['began'][:10]} by `{report['command']}`: {machine['processor']},"
+        f" {machine['cores']['usable']} cores, {machine['memory_gib']:g} GiB, Linux {machine['kernel']},"
+        f" Python {machine['python']}, {versions}. Load average {before:.2f} before and {after:.2f} after.\n"
+    )
+
+
+def _version(said: str) -> str:
+    """Return a program's name and version from the line in which it tells them."""
+    words = said.replace("v=", "Ver ").split()
+    if "Ver" in words:
+        return f"{Path(words[0]).name.removesuffix('-server')} {words[words.index('Ver') + 1].split('-')[0]}"
+    return f"Node {words[0].removeprefix('v')}"
+
+
+def _line(figure: Figure) -> tuple[str, ...]:
+    spread = "" if len(figure.rounds) == 1 else f" ({short(min(figure.rounds))}–{short(max(figure.rounds))})"
+    return figure.name, figure.unit, figure.target, f"{short(figure.median)}{spread}"
+
+
+def _table(lines: Iterable[Sequence[str]]) -> str:
+    head, *rest = lines
+    rows = [head, ["---"] * len(head), *rest]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+if __name__ == "__main__":
+    main([Path(name) for name in sys.argv[1:]])
