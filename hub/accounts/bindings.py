@@ -97,17 +97,17 @@ class Bindings:
         return await self._changed(tx, claims, "wechat", True, None, now)
 
     async def unbind_wechat(self, claims: Claims) -> None:
-        """Part the account from WeChat, and end its other sessions.
+        """Part the account from WeChat, delete what WeChat told of it, and end its other sessions.
 
-        Raises ReauthRequired, NotFound where nothing is bound, or LastSignInMethod where nothing else is left
-        to sign in with.
+        The name and picture that the account shows are its own by now, and stay. Raises ReauthRequired,
+        NotFound where nothing is bound, or LastSignInMethod where nothing else is left to sign in with.
         """
         recent(claims, self._store.now())
 
         async def work(tx: Connection) -> Changed:
             user = await locked(tx, claims.user_id)
             now = self._store.now()
-            if not await tx.changed("accounts.unbind_wechat", uid=user["id"], updated_at=now):
+            if not await tx.changed("accounts.delete_wechat", uid=user["id"]):
                 raise NotFound("no WeChat is bound")
             if not enters_without_wechat(user):
                 raise LastSignInMethod("nothing but WeChat signs in")

@@ -142,13 +142,6 @@ UPDATE wechat_users SET unionid = :unionid WHERE id = :id;
 -- name: wechat_of_user
 SELECT id, appid FROM wechat_users WHERE uid = :uid ORDER BY id;
 
--- name: unbind_wechat
--- WeChat's tokens go with the binding.
-UPDATE wechat_users
-SET uid = NULL, bind_at = NULL, session_key = NULL, access_token = NULL, refresh_token = NULL, expires_at = NULL,
-    updated_at = :updated_at
-WHERE uid = :uid;
-
 -- name: set_login_type (mysql)
 INSERT INTO user_login_types (user_id, login_type, wechat_user_id, created_at, updated_at)
 VALUES (:user_id, :login_type, :wechat_user_id, :updated_at, :updated_at)

@@ -162,7 +162,7 @@ async def test_the_first_proof_drops_what_was_set_before(house: House, database_
 
 @pytest.mark.parametrize(("contact", "kind"), [(PHONE, "phone"), (MAIL, "email")])
 async def test_wechat_is_unbound(house: House, database_url: str, contact: Contact, kind: str) -> None:
-    """WeChat's tokens go, other sessions end, and the person of that WeChat gets another account."""
+    """The identity goes, other sessions end, and the person of that WeChat gets another account."""
     user = await make_user(house.store)
     here, there = await house.enter(user), await house.enter(user)
     claims = await house.claims(here)
@@ -173,8 +173,7 @@ async def test_wechat_is_unbound(house: House, database_url: str, contact: Conta
         await house.claims(there)
     assert await login_type(database_url) == (kind, False)
     assert (await changes(database_url))[-1] == {"provider": "wechat", "bound": False}
-    (row,) = await rows(database_url, "SELECT uid, bind_at, access_token, refresh_token FROM wechat_users")
-    assert set(row.values()) == {None}
+    assert await rows(database_url, "SELECT id FROM wechat_users") == []
     assert (await Profiles(house.store).read(user["id"]))["wechat_info"] is None
     with pytest.raises(NotFound):
         await house.bindings.unbind_wechat(claims)
@@ -188,8 +187,17 @@ async def test_all_identities_of_a_person_are_unbound(house: House, database_url
     claims = await house.claims(await house.enter(user))
     await house.bind(claims, PHONE)
     await house.bindings.unbind_wechat(claims)
-    bound = await rows(database_url, "SELECT uid FROM wechat_users")
-    assert [row["uid"] for row in bound] == [None, None]
+    assert await rows(database_url, "SELECT id FROM wechat_users") == []
+
+
+async def test_an_account_keeps_its_name_without_wechat(house: House, database_url: str) -> None:
+    """What it shows is its own by now: only the identity, with what WeChat told of it, goes."""
+    user = await make_user(house.store)
+    await execute(database_url, "UPDATE users SET phone = '+8613800138000'")
+    before = await rows(database_url, "SELECT nickname, avatar_url FROM users")
+    await house.bindings.unbind_wechat(await house.claims(await house.enter(user)))
+    assert await rows(database_url, "SELECT nickname, avatar_url FROM users") == before
+    assert before[0]["nickname"]
 
 
 @pytest.mark.parametrize("left", ["", "username = 'lina'", "password_hash = '$argon2id$x'"])

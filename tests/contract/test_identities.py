@@ -190,7 +190,7 @@ class Model:
         if not self.phones[account]:
             return LastSignInMethod
         for name in bound:
-            self.known[name].owner = None
+            del self.known[name]
         return None
 
     def unfollow(self, name: tuple[str, str]) -> None:
