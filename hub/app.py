@@ -146,6 +146,7 @@ def create_app(settings: Settings) -> Starlette:
         doors=door_names,
         frame_origin=doors.frame_origin,
         phone_url=settings.phone_url,
+        scan_confirms=settings.wechat_oa_confirm == "auto",
         wechat_only=wechat_only,
     )
     consents: dict[Kind, Consent] = {}

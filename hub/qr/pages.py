@@ -40,7 +40,8 @@ class QrPages:
 
     *h5* is None where the in-app door is not configured. *phone_url* is the simulated phone's address,
     which only development has. The first of *doors* is the default; *frame_origin* is that of WeChat's pages
-    where they are to be shown in a frame. With *wechat_only* other browsers are told where to open the code.
+    where they are to be shown in a frame. With *scan_confirms* a scan of the official account's code is all
+    it takes. With *wechat_only* other browsers are told where to open the code.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class QrPages:
         doors: Sequence[str],
         frame_origin: str | None,
         phone_url: str | None,
+        scan_confirms: bool,
         wechat_only: bool,
     ) -> None:
         self._attempts = attempts
@@ -74,6 +76,7 @@ class QrPages:
         self._doors = doors
         self._frame_origin = frame_origin
         self._phone_url = phone_url
+        self._scan_confirms = scan_confirms
         self._wechat_only = wechat_only
 
     def routes(self) -> list[BaseRoute]:
@@ -101,6 +104,7 @@ class QrPages:
             doors=self._doors,
             phone_url=self._phone_url,
             framed=framed,
+            scan_confirms=self._scan_confirms,
             finishing=finishing,
         )
         if framed:

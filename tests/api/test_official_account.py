@@ -170,12 +170,16 @@ async def test_unfollowing(browser: Browser, hub: HubProcess) -> None:
 
 
 async def test_scans_that_confirm_by_themselves(auto_hub: HubProcess) -> None:
-    """Set to `auto` the scan signs in, and start and doctor warn of it."""
+    """Set to `auto` the scan signs in, as the page says, and start and doctor warn of it."""
     async with Browser(auto_hub.url) as browser:
         await browser.begin(door=DOOR)
         delivery = await scan(browser)
         assert delivery["reply"]["links"] == []
         assert (await browser.redeem()).json()["data"]["access_token"]
+        page = await browser.http.get("/", params={"door": DOOR}, headers={"accept-language": "en"})
+        assert "the scan signs you in" in page.text
+        assert "Confirm on your phone" not in page.text
+        assert "the link" not in page.text
     assert "scans_confirm_by_themselves" in auto_hub.log()
     assert "WECHAT_OA_CONFIRM" in auto_hub.command("doctor").stdout
 
