@@ -106,7 +106,7 @@ class Attempts:
         self.lives = lives
         self._contents = contents or {}
         self.rereading = Rereading(self.by_keys)
-        self.attention = Attention(store.now, self.by_keys, self.tick)
+        self.attention = Attention(store, self.by_keys, self.tick)
 
     async def begin(self, new: NewAttempt) -> Attempt:
         """Write a pending attempt, tell it, and return it. Raises ProviderAway with nothing written."""

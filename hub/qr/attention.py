@@ -6,7 +6,6 @@ whoever confirms meanwhile.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -17,6 +16,7 @@ from hub.qr.attempt import Attempt, Snapshot
 from hub.qr.following import Following
 from hub.qr.rereading import BATCH
 from hub.realtime.wheel import Wheel
+from hub.store.database import Store
 
 log = structlog.stdlib.get_logger("hub.qr")
 
@@ -33,11 +33,11 @@ class Attention:
 
     def __init__(
         self,
-        now: Callable[[], datetime],
+        store: Store,
         read: Callable[[list[str]], Awaitable[list[Attempt]]],
         tick: Callable[[Attempt], Awaitable[Attempt]],
     ) -> None:
-        self._now = now
+        self._store = store
         self._read = read
         self._tick = tick
         self._wheel: Wheel[Following] = Wheel(self._fall_due)
@@ -52,7 +52,7 @@ class Attention:
             self._wheel.remove(following, following.slot)
             following.slot = 0
         else:
-            following.slot = self._wheel.put(following, snapshot.due_in(self._now()), following.slot)
+            following.slot = self._wheel.put(following, snapshot.due_in(self._store.now()), following.slot)
 
     def read(self, following: Following) -> None:
         """Read its attempt, and let it learn."""
@@ -94,6 +94,8 @@ class Attention:
             _teach(group, await self._tick(attempt))
         except StoreUnavailable:
             self._later(group)
+        except HubError as error:
+            _end(group, error)
         except Exception:
             log.exception("defect")
             _end(group, InternalError("time does not move it"))

@@ -123,8 +123,9 @@ class ParkedSocket(asyncio.Protocol):
         if not self._state & _CLOSING:
             self._wait(0)
             self._occupant.resumed()
-        self._gate()
-        self._advance()
+        if not self._state & _LOST:
+            self._gate()
+            self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state |= _LOST
