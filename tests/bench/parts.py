@@ -12,8 +12,10 @@ import aiosqlite
 import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from databases import Database
 
 from hub.store.database import Connection, Store
+from hub.store.location import Location
 from hub.store.migrate import migrate
 from hub.store.queries import stored_time
 from hub.tokens.claims import AccessTokens
@@ -114,9 +116,11 @@ async def _on_mysql(url: str, times: int) -> dict[str, list[float]]:
 async def _compare(
     url: str, read: Callable[[str], Awaitable[None]], unit: Callable[[int], Awaitable[None]], times: int
 ) -> dict[str, list[float]]:
-    """Time the driver's way, *read* and *unit*, and the store's way to the same, in turns."""
+    """Time the driver's way, *read* and *unit*, and the same through the store and `databases`, in turns."""
     store = Store(url, connections=1)
     await store.start()
+    database = Database(Location.parse(url).url)
+    await database.connect()
     try:
         now = store.now()
         user_id = await store.insert(
@@ -152,11 +156,21 @@ async def _compare(
             await tx.changed("tokens.mark_login", id=user_id, last_login_at=store.now())
             assert await tx.one("accounts.user", id=user_id)
 
+        async def plain_read() -> None:
+            assert await database.fetch_all(_READ.format(":key"), {"key": key})
+
+        async def plain_work() -> None:
+            async with database.transaction():
+                await database.execute(_UPDATE.format(":now", ":id"), {"now": _now(), "id": user_id})
+                assert await database.fetch_one(_USER.format(":id"), {"id": user_id})
+
         ways: dict[str, Callable[[], Awaitable[None]]] = {
             "driver read": lambda: read(key),
             "store read": stored_read,
+            "databases read": plain_read,
             "driver unit": lambda: unit(user_id),
             "store unit": lambda: store.write(stored_work),
+            "databases unit": plain_work,
         }
         taken: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(_ROUNDS):
@@ -167,6 +181,7 @@ async def _compare(
                 taken[name].append(1e6 * (time.perf_counter() - begun) / times)
         return taken
     finally:
+        await database.disconnect()
         await store.stop()
 
 

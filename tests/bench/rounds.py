@@ -27,6 +27,7 @@ class Plan(NamedTuple):
     refresh: float = 4.0
     rush: float = 8.0
     statements: int = 400
+    cancellations: int = 10_000
     pushes: float = 1000.0
     push_seconds: float = 10.0
     people: int = 2000
@@ -42,6 +43,7 @@ QUICK = Plan(
     refresh=0.5,
     rush=0.5,
     statements=50,
+    cancellations=200,
     pushes=50.0,
     push_seconds=1.0,
     people=50,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from hub.store.migrate import migrate
-from tests.bench import comparison, growth, machine, parts, tables
+from tests.bench import comparison, growth, machine, parts, storms, tables
 from tests.bench.figures import Figure, aligned, table
 from tests.bench.growth import QUICK_GROWTH, QUICK_SOAK, Growing, Soaking
 from tests.bench.peers.peer import Peer
@@ -123,10 +123,15 @@ class Run:
         with machine.on_core(machine.HUB_CORE):
             checks = parts.check_access_tokens(self._plan.statements * 5)
             statements = parts.statements(servers.database_url, servers.folder, self._plan.statements)
+            lost = storms.lost_connections(servers.database_url, self._plan.cancellations)
         flush = Figure(
             "small write made lasting, beside the database", "ms", [machine.flush_time(servers.folder)]
         )
-        return {"checks": checks, "statements": statements}, [*tables.part_figures(checks, statements), flush]
+        return {"checks": checks, "statements": statements, "lost": lost}, [
+            *tables.part_figures(checks, statements),
+            *tables.storm_figures(self._plan.cancellations, lost),
+            flush,
+        ]
 
     def _sign_ins(self, servers: Servers) -> tuple[Any, list[Figure]]:
         hub = servers.hub()

@@ -106,11 +106,24 @@ def part_figures(
     figures = [Figure(f"access token check, {name}", "µs", rounds) for name, rounds in checks.items()]
     for engine, taken in statements.items():
         for what in ("read", "unit"):
-            store, driver = taken[f"store {what}"], taken[f"driver {what}"]
-            ratio = [ours / bare for ours, bare in zip(store, driver, strict=True)]
+            store, plain, driver = (taken[f"{way} {what}"] for way in ("store", "databases", "driver"))
             figures += [
                 Figure(f"{engine} {what}, store", "µs", store),
                 Figure(f"{engine} {what}, bare driver", "µs", driver),
-                Figure(f"{engine} {what}, store to driver", "×", ratio, "≤ 2"),
+                Figure(f"{engine} {what}, store to driver", "×", _ratio(store, driver), "≤ 2"),
+                Figure(f"{engine} {what}, plain databases to driver", "×", _ratio(plain, driver)),
             ]
     return figures
+
+
+def storm_figures(cancellations: int, lost: dict[str, int]) -> list[Figure]:
+    """Return the figures of a storm of cancellations."""
+    after = f"connections lost in {cancellations} random cancellations"
+    return [
+        Figure(f"{after}, store", "", [lost["store"]], "0"),
+        Figure(f"{after}, plain databases", "", [lost["databases"]]),
+    ]
+
+
+def _ratio(values: list[float], bare: list[float]) -> list[float]:
+    return [value / one for value, one in zip(values, bare, strict=True)]
