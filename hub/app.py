@@ -161,7 +161,9 @@ def create_app(settings: Settings) -> Starlette:
         consents[Kind.OFFICIAL_ACCOUNT], ways[Kind.OFFICIAL_ACCOUNT] = door.consent, qr_pages.claimed
         links = LinkPages(door.consent, grants, guard, cookies, outcomes, wechat_only=wechat_only)
         pushed = [*door.push.routes(), *links.routes()]
-    callback = CallbackPages(Callback(attempts, services.states, consents), ways, guard, cookies, outcomes)
+    callback = CallbackPages(
+        Callback(attempts, phone, services.states, consents), ways, guard, cookies, outcomes
+    )
     followers = Followers(services.events, sessions)
     account_stream = AccountStream(
         sessions=sessions, followers=followers, streams=streams, sockets=sockets, origins=origins

@@ -101,7 +101,9 @@ class Following:
         states = ConsentState(KEYS)
         web = WebConsent(client, APP, BACK, "snsapi_base")
         self.consent = LinkConsent(self.desk.attempts, self.door, links, web, states)
-        self.callback = Callback(self.desk.attempts, states, {Kind.OFFICIAL_ACCOUNT: self.consent})
+        self.callback = Callback(
+            self.desk.attempts, self.desk.phone, states, {Kind.OFFICIAL_ACCOUNT: self.consent}
+        )
 
     async def begin(self) -> Waiting:
         """Begin an attempt at this door."""

@@ -35,6 +35,7 @@ from hub.qr.precautions import Precautions
 from hub.qr.states import ROTATING_DOORS, Event, Move, Status, code_accepted, decide
 from hub.store.database import Connection, Row
 from hub.tokens.service import Device
+from hub.wechat.errors import Blocked, CodeRefused, WeChatError
 
 log = structlog.stdlib.get_logger("hub.qr")
 
@@ -289,6 +290,17 @@ class Phone:
             )
         except HubError as error:  # the answer has been committed; it must not look refused
             log.warning("login_log_failed", attempt=attempt.id, reason=error.reason)
+
+    async def record_refusal(self, attempt: Attempt, error: WeChatError | None) -> None:
+        """Put on record that WeChat has named nobody: by *error*, None where its answer got lost."""
+        nobody = replace(attempt, scanned_by=None, user_id=None)  # who scanned may be somebody else
+        match error:
+            case Blocked():
+                await self.record(nobody, "blocked", "account_blocked")
+            case CodeRefused():
+                await self.record(nobody, "failed", "invalid_code")
+            case _:
+                await self.record(nobody, "failed", "network_error")
 
     async def _report(self, attempt: Attempt, subject: str) -> None:
         try:

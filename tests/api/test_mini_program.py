@@ -245,6 +245,26 @@ async def test_wechats_trouble_at_the_claim(
     assert (await phone.scan(browser.attempt["qr_code"])).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "reason"),
+    [
+        ({"fault": "server_error"}, "network_error"),
+        ({"fault": "errcode", "errcode": 40029}, "invalid_code"),
+        ({"fault": "errcode", "errcode": 40226}, "account_blocked"),
+    ],
+    ids=["away", "code", "person"],
+)
+async def test_a_refused_claim_is_in_the_login_log(
+    hub: HubProcess, browser: Browser, phone: MiniPhone, spoilt: dict[str, Any], reason: str
+) -> None:
+    """With what WeChat has refused it for."""
+    logged = f"SELECT account FROM login_logs WHERE failure_reason = '{reason}'"  # noqa: S608 - our texts
+    before = await rows(hub.database_url, logged)
+    await fault(browser, path="/sns/jscode2session", count=1, **spoilt)
+    await phone.scan(browser.attempt["qr_code"])
+    assert await rows(hub.database_url, logged) == [*before, {"account": None}]
+
+
 # --- The phone number.
 
 

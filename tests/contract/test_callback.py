@@ -138,7 +138,7 @@ async def opened(store: Store, wechat: str, *, lease: float = 20.0) -> AsyncIter
             website = WebsiteConsent(client, WEBSITE, BACK)
             window = OpenPlatform(desk.attempts, desk.phone, website, states, keys)
             consents: dict[Kind, Consent] = {Kind.H5: h5, Kind.OPEN_PLATFORM: window}
-            callback = Callback(desk.attempts, states, consents, lease=lease)
+            callback = Callback(desk.attempts, desk.phone, states, consents, lease=lease)
             yield Gate(desk, callback, h5, window, http)
     finally:
         await transport.stop()
@@ -199,6 +199,45 @@ async def test_a_hit_that_is_given_up_approves_nothing(store: Store, database_ur
         assert second.outcome.name == (await first).outcome.name == "provider_away"
         assert (await gate.now(attempt)).reason == "provider_error"
         assert await rows(database_url, "SELECT id FROM users") == []
+
+
+@pytest.mark.parametrize("door", ["h5", "open_platform"])
+@pytest.mark.parametrize(
+    ("spoilt", "logged"),
+    [
+        ({"fault": "broken_json"}, ("failed", "network_error")),
+        ({"fault": "busy"}, ("failed", "network_error")),
+        ({"fault": "errcode", "errcode": 40163}, ("failed", "invalid_code")),
+        ({"fault": "errcode", "errcode": 50002}, ("blocked", "account_blocked")),
+    ],
+    ids=["away", "busy", "code", "person"],
+)
+async def test_the_login_log_tells_what_wechat_refused(
+    gate: Gate, database_url: str, door: str, spoilt: dict[str, object], logged: tuple[str, str]
+) -> None:
+    """One row for a consent that failed, however often it comes back, and of nobody: none was named."""
+    attempt = await gate.begin(door)
+    back = await gate.led_back(attempt)
+    await gate.spoil(**spoilt)
+    for _ in range(2):
+        await gate.hit(back)
+    tries = await rows(
+        database_url, "SELECT login_status, failure_reason, account, login_method, ip_address FROM login_logs"
+    )
+    assert [tuple(row.values()) for row in tries] == [(*logged, None, "wechat", "192.0.2.7")]
+
+
+async def test_an_abandoned_consent_is_in_the_login_log(store: Store, database_url: str, wechat: str) -> None:
+    """When the process that exchanged the code has died, who ends the consent puts it on record."""
+    async with opened(store, wechat, lease=0.3) as gate:
+        back = await gate.led_back(await gate.begin("h5"))
+        await gate.spoil(fault="slow", seconds=1)
+        first = asyncio.create_task(gate.hit(back))
+        await until(gate.has_exchanged)
+        assert (await gate.hit(back)).outcome.name == "provider_away"
+        await first
+    (row,) = await rows(database_url, "SELECT login_status, failure_reason FROM login_logs")
+    assert tuple(row.values()) == ("failed", "network_error")
 
 
 async def test_another_browser(gate: Gate) -> None:

@@ -30,6 +30,7 @@ from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts
 from hub.qr.consent import Consent, ConsentState, Hit, Kind, Outcome
 from hub.qr.identifiers import hashed
+from hub.qr.phone import Phone
 from hub.store.database import Connection, UniqueViolation
 from hub.wechat.errors import Blocked, WeChatError
 
@@ -65,12 +66,14 @@ class Callback:
     def __init__(
         self,
         attempts: Attempts,
+        phone: Phone,
         states: ConsentState,
         consents: Mapping[Kind, Consent],
         *,
         lease: float = LEASE,
     ) -> None:
         self._attempts = attempts
+        self._phone = phone
         self._states = states
         self._consents = consents
         self._lease = timedelta(seconds=lease)
@@ -132,7 +135,7 @@ class Callback:
             return Outcome(_name(error), await self._attempt(attempt_id))
 
     async def _failed(self, consent: Consent, attempt_id: int, error: HubError) -> Outcome:
-        """Tell the log and the attempt; the person gets a page whatever becomes of that."""
+        """Tell the logs and the attempt; the person gets a page whatever becomes of that."""
         wechat = error if isinstance(error, WeChatError) else None
         log.warning(
             "consent_failed",
@@ -142,7 +145,10 @@ class Callback:
             rid=wechat and wechat.rid,
         )
         await self._give_up(consent, attempt_id)
-        return Outcome(_name(error), await self._attempt(attempt_id))
+        attempt = await self._attempt(attempt_id)
+        if wechat and attempt:
+            await self._phone.record_refusal(attempt, wechat)
+        return Outcome(_name(error), attempt)
 
     async def _give_up(self, consent: Consent, attempt_id: int) -> None:
         try:
@@ -173,6 +179,8 @@ class Callback:
                 ):
                     log.warning("callback_abandoned", attempt=row["attempt_id"])
                     await self._give_up(consent, row["attempt_id"])
+                    if attempt := await self._attempt(row["attempt_id"]):
+                        await self._phone.record_refusal(attempt, None)
                 continue
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -18,7 +18,7 @@ from hub.qr.states import Event, Status, decide
 from hub.store.database import Connection
 from hub.store.encryption import DataKeys
 from hub.tokens.session import Device
-from hub.wechat.errors import BackOff, Blocked, CodeRefused, TokenRefused, Unreachable
+from hub.wechat.errors import BackOff, Blocked, CodeRefused, TokenRefused, Unreachable, WeChatError
 from hub.wechat.mini import Image, MiniProgram
 
 _PAUSE: Final = 3.0  # seconds after which to ask again, where WeChat says nothing of it
@@ -84,7 +84,11 @@ class MiniDoor:
         if attempt.status not in (Status.PENDING, Status.SCANNED) or now >= attempt.expires_at:
             raise refused(attempt, now)
         with _told():
-            session = await self._program.session(js_code)
+            try:
+                session = await self._program.session(js_code)
+            except WeChatError as error:
+                await self._phone.record_refusal(attempt, error)
+                raise
         appid = self._program.app.appid
         sealed = SealedTokens.of_session(self._keys, appid, session.openid, session.session_key)
         identity = Identity(appid, session.openid, session.unionid, tokens=sealed)
