@@ -54,6 +54,6 @@ async def test_quick_run(tmp_path: Path) -> None:
     assert {figure["high"] for figure in lost["servers"].values()} == {0}
     assert [size["lost"] for size in report["curve"]] == [0, 0]
     soak = report["soak"]
-    assert soak["churn"]["left"] == 0
+    assert soak["churn"]["gone"] == soak["churn"]["refused"] == 0
     assert soak["churn"]["turned"] > 0
     assert soak["sign_ins"]["errors"] == {}

@@ -23,13 +23,13 @@ class Plan(NamedTuple):
     rate: float = 100.0
     warm_up: float = 3.0
     idle: float = 10.0
-    load: float = 20.0
+    load: float = 15.0
     refresh: float = 4.0
-    rush: float = 8.0
+    rush: float = 6.0
     statements: int = 400
     cancellations: int = 10_000
     pushes: float = 1000.0
-    push_seconds: float = 10.0
+    push_seconds: float = 8.0
     people: int = 2000
 
 

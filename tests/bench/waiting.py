@@ -104,7 +104,7 @@ class Waiting:
             yield f"waiting, round {number} of {rounds}: {HUB}"
             self._round_of_hub()
             for kind in peers:
-                if kind.name not in self.missing:
+                if kind.name not in self.missing and (kind.eventful or number == 1):
                     yield f"waiting, round {number} of {rounds}: {kind.name}"
                     self._round_of_peer(kind)
 
