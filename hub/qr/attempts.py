@@ -178,10 +178,10 @@ class Attempts:
         """Return the attempts with these hashed session_ids; those that are gone are left out."""
         return [Attempt.from_row(row) for row in await self.store.all("qr.by_sessions", session_id=keys)]
 
-    async def changed(self, keys: list[str], since: datetime) -> list[Attempt]:
-        """Return those of the attempts with these hashed session_ids that were begun or moved *since*."""
+    async def changed(self, keys: list[str], since: datetime) -> dict[str, int]:
+        """Return the seq of each of the attempts with these hashed session_ids that has moved *since*."""
         rows = await self.store.all("qr.changed", session_id=keys, updated_at=since)
-        return [Attempt.from_row(row) for row in rows]
+        return {row["session_id"]: row["seq"] for row in rows}
 
     async def snapshot(self, session_id: str) -> Snapshot:
         """Return the public state: the broker's if it is at most FRESH seconds old, else from SQL.

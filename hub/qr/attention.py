@@ -41,13 +41,19 @@ class Attention:
         self._read = read
         self._tick = tick
         self._wheel: Wheel[Following] = Wheel(self._fall_due)
+        self._known: dict[str, int] = {}
         self._unread: dict[Following, None] = {}
         self._due: dict[Following, None] = {}
         self._reading: asyncio.Task[None] | None = None
         self._ticking: asyncio.Task[None] | None = None
 
+    def known(self, channel: str) -> int:
+        """Return the newest seq that those who follow an attempt know, 0 where nobody does."""
+        return self._known.get(channel, 0)
+
     def expect(self, following: Following, snapshot: Snapshot) -> None:
         """Attend to *following* when time next moves its attempt, which now is in the state of *snapshot*."""
+        self._known[following.channel] = snapshot.seq
         if snapshot.final:
             self._wheel.remove(following, following.slot)
             following.slot = 0
@@ -62,6 +68,7 @@ class Attention:
 
     def forget(self, following: Following) -> None:
         """Attend to it no longer."""
+        self._known.pop(following.channel, None)  # others who follow it are told once more by the next sweep
         self._wheel.remove(following, following.slot)
         self._unread.pop(following, None)
         self._due.pop(following, None)

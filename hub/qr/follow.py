@@ -8,9 +8,10 @@ from typing import Self
 from prometheus_client import Histogram
 
 from hub.errors import HubError
-from hub.qr.attempt import Snapshot
+from hub.qr.attempt import Snapshot, channel
 from hub.qr.attempts import Attempts
 from hub.qr.following import Following
+from hub.qr.rereading import BATCH
 from hub.realtime.sweep import Sweeper
 
 DELIVERY_SECONDS = Histogram(
@@ -20,7 +21,6 @@ DELIVERY_SECONDS = Histogram(
 )
 
 _COMMIT_TIME = timedelta(seconds=15)
-_SWEPT = 300  # attempts looked at together, few of which have moved
 
 
 def delivered(snapshot: Snapshot, now: datetime) -> None:
@@ -96,7 +96,7 @@ class Follower:
 
 
 class Sweep(Sweeper):
-    """Tells again, once, each move of the attempts with local watchers: the broker may have lost it.
+    """Tells again what has moved without anybody here hearing of it: the broker may have lost it.
 
     It looks back over the time of a sweep, and over what a slow transaction may take from its move to its
     commit.
@@ -106,18 +106,17 @@ class Sweep(Sweeper):
         super().__init__(attempts.broker, interval=interval, without_broker=without_broker)
         self._attempts = attempts
         self._swept = datetime(2000, 1, 1, tzinfo=UTC)
-        self._told: dict[str, int] = {}
 
     async def once(self) -> None:
         """Sweep once. Raises StoreUnavailable."""
-        began = self._attempts.store.now()
+        attempts, began = self._attempts, self._attempts.store.now()
         since = self._swept - _COMMIT_TIME
-        mine = [name for name in self._broker.watched() if name.startswith("attempt:")]
-        keys = [name.partition(":")[2] for name in mine]
-        told: dict[str, int] = {}
-        for begin in range(0, len(keys), _SWEPT):
-            for attempt in await self._attempts.changed(keys[begin : begin + _SWEPT], since):
-                if self._told.get(attempt.key) != attempt.seq:
-                    await self._attempts.tell(attempt)
-                told[attempt.key] = attempt.seq
-        self._swept, self._told = began, told
+        names = [name for name in self._broker.watched() if name.startswith("attempt:")]
+        for begin in range(0, len(names), BATCH):
+            keys = [name.partition(":")[2] for name in names[begin : begin + BATCH]]
+            moved = await attempts.changed(keys, since)
+            unheard = [key for key, seq in moved.items() if seq > attempts.attention.known(channel(key))]
+            if unheard:
+                for attempt in await attempts.by_keys(unheard):
+                    await attempts.tell(attempt)
+        self._swept = began

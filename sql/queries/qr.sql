@@ -18,7 +18,7 @@ SELECT * FROM login_sessions WHERE session_id = :session_id;
 SELECT * FROM login_sessions WHERE session_id IN (:session_id);
 
 -- name: changed
-SELECT * FROM login_sessions WHERE session_id IN (:session_id) AND updated_at >= :updated_at;
+SELECT session_id, seq FROM login_sessions WHERE session_id IN (:session_id) AND updated_at >= :updated_at;
 
 -- name: by_id
 SELECT * FROM login_sessions WHERE id = :id;
