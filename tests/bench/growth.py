@@ -10,7 +10,7 @@ from tests.bench.figures import Figure, short
 from tests.bench.orders import LoadProcess
 from tests.bench.rounds import access_tokens
 from tests.bench.servers import Servers
-from tests.bench.waiting import LASTING, Meter, charged, crowd, lasting_hub, warm_up
+from tests.bench.waiting import LASTING, Meter, crowd, lasting_hub, warm_up
 
 _SPARE_FILES = 500  # of a process, beside those of its sockets
 
@@ -36,7 +36,7 @@ class Soaking(NamedTuple):
 
 
 QUICK_GROWTH = Growing((100, 200), idle=0.2, rate=50.0, pace=0.3)
-QUICK_SOAK = Soaking(100, 4.0, churn=20.0, events=20.0, sign_ins=5.0, sample=0.5)
+QUICK_SOAK = Soaking(100, 2.0, churn=20.0, events=20.0, sign_ins=5.0, sample=0.5)
 
 
 def curve(servers: Servers, plan: Growing) -> Iterator[dict[str, float]]:
@@ -51,8 +51,9 @@ def curve(servers: Servers, plan: Growing) -> Iterator[dict[str, float]]:
         for size in plan.sizes:
             if size > most:
                 return
-            told = charged(load, site, "open", names=[name for name, _ in attempts[opened:size]], **way)
-            handshake = told["server"]["cpu"] / (size - opened)
+            meter = Meter(site.pid)
+            load.order("open", names=[name for name, _ in attempts[opened:size]], **way)
+            handshake = meter.read()["cpu"] / (size - opened)
             opened = size
             meter = Meter(site.pid)
             time.sleep(plan.idle)

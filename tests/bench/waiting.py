@@ -175,14 +175,14 @@ class Waiting:
         if site.dialect:
             over = {}
             flood = {"seconds": plan.flood, "in_flight": _IN_FLIGHT}
-            told["flood"] = charged(load, site, "flood", first=first, **flood)
-        told["pace"] = charged(load, site, "pace", rate=plan.rate, seconds=plan.pace, first=first, **over)
+            told["flood"] = _charged(load, site, "flood", first=first, **flood)
+        told["pace"] = _charged(load, site, "pace", rate=plan.rate, seconds=plan.pace, first=first, **over)
         if site.publish:
-            told["post"] = charged(load, site, "post", path=site.publish, seconds=plan.post, first=first)
+            told["post"] = _charged(load, site, "post", path=site.publish, seconds=plan.post, first=first)
         else:
             codes = [code for _, code in attempts[:first]]
             load.order("scan", codes=codes, tokens=self._tokens)
-            told["post"] = charged(load, site, "confirm", tokens=self._tokens)
+            told["post"] = _charged(load, site, "confirm", tokens=self._tokens)
         return told
 
 
@@ -207,7 +207,7 @@ class Meter:
         return {"cpu": machine.cpu_of(self._pid) - self._cpu, "seconds": time.monotonic() - self._at}
 
 
-def charged(load: LoadProcess, site: Site, do: str, **arguments: object) -> dict[str, Any]:
+def _charged(load: LoadProcess, site: Site, do: str, **arguments: object) -> dict[str, Any]:
     """Give an order and return its answer, with what the server spent meanwhile under `server`."""
     meter = Meter(site.pid)
     told = load.order(do, **arguments)
