@@ -5,6 +5,7 @@ import math
 from hub.errors import RateLimited
 from hub.limits.networks import counted
 from hub.limits.rules import Limit, Limiter
+from hub.web.context import note
 
 QR = Limit("qr", 120, 60)
 VERIFY = Limit("verify", 1000, 600)
@@ -22,7 +23,8 @@ class Guard:
     async def spend(self, limit: Limit, key: str) -> dict[str, str]:
         """Take one from *key*'s bucket and return the RateLimit headers (IETF RateLimit header draft).
 
-        Raises RateLimited, with the same headers, when the bucket is empty.
+        They go with whatever answer follows, a refusal too: of several buckets those of the first. Raises
+        RateLimited, with the headers of its own bucket, when that is empty.
         """
         if not self._enabled:
             return {}
@@ -34,4 +36,5 @@ class Guard:
         }
         if not verdict.allowed:
             raise RateLimited(f"{limit.name} by {key}", retry_after=reset, headers=headers)
+        note(headers)
         return headers

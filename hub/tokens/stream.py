@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from hub.errors import FieldError, HubError, InvalidRequest, Unauthorized
 from hub.limits.concurrency import PER_ADDRESS, OpenStreams
+from hub.limits.networks import counted
 from hub.realtime.wheel import Wheel
 from hub.tokens.claims import Claims
 from hub.tokens.events import Event
@@ -81,7 +82,7 @@ class AccountStream:
         try:
             self._origins.check(websocket)
             asked = query(websocket, Resume)
-            address = client_address(websocket)
+            address = counted(client_address(websocket))
             with ExitStack() as undo:
                 self.streams.take_one(address, PER_ADDRESS)
                 undo.callback(self.streams.give_back_one, address)
@@ -101,7 +102,7 @@ class AccountStream:
         seq = last_event_id(request)
         if seq is None:
             seq = query(request, Resume).seq
-        address, held = client_address(request), _key(claims)
+        address, held = counted(client_address(request)), _key(claims)
         self.streams.check_one(address, PER_ADDRESS)
         self.streams.check_one(held, PER_SESSION)
         return event_stream(self._stream(claims, address, held, seq))

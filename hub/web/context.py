@@ -6,7 +6,8 @@ Pure ASGI, so that WebSockets pass through it as well.
 import re
 import secrets
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
 from typing import Any
 
 import structlog
@@ -30,6 +31,8 @@ SECONDS = Histogram(
 )
 ANSWERS = Counter("hub_http_answers_total", "Answers by route and status", ["route", "method", "status"])
 
+_NOTED: ContextVar[dict[str, str]] = ContextVar("noted")
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WS"})
 _STREAMS = ("/events", "/status/")  # answers that are meant to last say nothing about speed
@@ -38,6 +41,13 @@ CONTENT_SECURITY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:; font-src 'self'; "
     "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+
+def note(headers: Mapping[str, str]) -> None:
+    """Let *headers* go with the answer to this request, whichever it will be; those noted first win."""
+    noted = _NOTED.get({})
+    for name, value in headers.items():
+        noted.setdefault(name, value)
 
 
 class RequestContext:
@@ -64,6 +74,8 @@ class RequestContext:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         began = time.perf_counter()
         status, gone = 0, False
+        noted: dict[str, str] = {}
+        _NOTED.set(noted)
 
         async def sender(message: Message) -> None:
             nonlocal status, gone
@@ -72,7 +84,8 @@ class RequestContext:
                 answered = message["status"]
                 own = list(message.get("headers", ()))
                 given = {name for name, _ in own}
-                ours = (header for header in self._headers if header[0] not in given)
+                others = [(name.encode(), value.encode()) for name, value in noted.items()]
+                ours = (header for header in (*others, *self._headers) if header[0] not in given)
                 message["headers"] = [*own, (b"x-request-id", request_id.encode()), *ours]
             elif message["type"] == "websocket.close" and status == 0:
                 # Nobody has accepted: this is how the router says that there is no such socket.

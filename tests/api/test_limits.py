@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from tests.people import AT, Browser, frame
@@ -163,6 +164,29 @@ async def test_verifications_have_a_bucket_of_their_own(browser: Browser) -> Non
     assert answer.headers["ratelimit"].startswith('"verify";r=998;')
 
 
+@pytest.mark.parametrize(
+    ("path", "members", "status", "told"),
+    [
+        ("/api/login", {"phone": "13800138000", "code": "000000"}, 400, '"verify";r=999;'),
+        ("/api/login", {"phone": "13800138000"}, 422, '"verify";r=999;'),
+        ("/api/login/password", {"account": "nobody", "password": "a-wrong-one"}, 401, '"verify";r=999;'),
+        ("/api/token/refresh", {"refresh_token": "hubr_forged"}, 401, '"verify";r=999;'),
+        ("/api/password/change", {}, 401, '"verify";r=999;'),
+        ("/api/send-code", {"phone": "+12025550123"}, 422, '"sends";r=19;'),
+        ("/oauth/introspect", {"token": "t"}, 401, '"verify";r=999;'),
+    ],
+)
+async def test_a_refusal_says_what_is_left(
+    browser: Browser, path: str, members: dict[str, str], status: int, told: str
+) -> None:
+    """Whoever guesses sees the bucket go down, and not only who is let in."""
+    form = path.startswith("/oauth")
+    answer = await browser.http.post(path, data=members if form else None, json=None if form else members)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["ratelimit"].startswith(told)
+    assert len(answer.headers.get_list("ratelimit-policy")) == 1
+
+
 # --- Streams that stay open.
 
 
@@ -255,6 +279,23 @@ async def test_a_hundred_sockets_of_one_address(browser: Browser) -> None:
             async with browser.socket("s" * 43, **forwarded):
                 pass
         assert refusal.value.response.status_code == 404
+
+
+async def test_account_streams_of_one_network(hub: HubProcess) -> None:
+    """One household's IPv6 addresses have a hundred places among them, on the account stream as well."""
+    url = f"ws{hub.url.removeprefix('http')}/api/sessions/stream"
+    network = f"2001:db8:0:{next(ADDRESSES):x}:"
+
+    async def opened(stack: AsyncExitStack, address: str) -> None:
+        headers = {"x-forwarded-for": address}
+        await stack.enter_async_context(connect(url, additional_headers=headers))
+
+    async with AsyncExitStack() as stack:
+        for number in range(100):
+            await opened(stack, f"{network}:{number + 1:x}")
+        with pytest.raises(InvalidStatus) as refusal:
+            await opened(stack, f"{network}:ffff")
+        assert refusal.value.response.status_code == 429
 
 
 async def test_renewing_costs_as_much_as_beginning(browser: Browser) -> None:
