@@ -52,11 +52,11 @@ _ROWS = (
         "≤ 20",
         lambda told, _: 1e6 * _cpu(told, "flood") / told["flood"]["done"],
     ),
-    _Row("publish → frame, p50", "ms", "≤ 0.4", lambda told, _: told["pace"]["p50"]),
-    _Row("publish → frame, p99", "ms", "≤ 1", lambda told, _: told["pace"]["p99"]),
-    _Row("publish → frame, longest", "ms", "≤ 50", lambda told, _: told["pace"]["max"]),
+    _Row("publish → frame at {rate:g}/s, p50", "ms", "≤ 0.4", lambda told, _: told["pace"]["p50"]),
+    _Row("publish → frame at {rate:g}/s, p99", "ms", "≤ 1", lambda told, _: told["pace"]["p99"]),
+    _Row("publish → frame at {rate:g}/s, longest", "ms", "≤ 50", lambda told, _: told["pace"]["max"]),
     _Row(
-        "POST → Redis → the one socket, per second of CPU",
+        "POST (the hub: a whole confirmation) → the one socket, per second of CPU",
         "1/s",
         "≥ 800",
         lambda told, _: told["post"]["done"] / _cpu(told, "post"),
@@ -91,7 +91,7 @@ def compare(report: Mapping[str, Any]) -> list[Line]:
     plan = report["plan"]
     return [
         Line(
-            row.name,
+            row.name.format(**plan),
             row.unit,
             row.target,
             {
