@@ -77,7 +77,7 @@ def create_doors(
     account: OfficialAccount | None,
 ) -> Doors:
     """Return the doors of the settings; nothing is opened yet."""
-    open_url = settings.wechat_urls[1]
+    open_url = settings.wechat_urls.pages
     wechat = WeChatClient(transport, open_url)
     h5, open_platform = None, None
     if settings.h5_app[0]:

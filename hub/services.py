@@ -141,7 +141,7 @@ def create_services(settings: Settings) -> Services:
     change = PasswordChange(store, passwords, check, tries, sessions, events, signals)
     bindings = Bindings(store, sessions, events)
 
-    transport = Transport(settings.wechat_urls[0])
+    transport = Transport(settings.wechat_urls.api)
     account_tokens = AccountTokens(store, transport, data_keys)
     account = create_account(settings, transport, account_tokens)
     lives = Lifetimes(

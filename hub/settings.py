@@ -73,6 +73,17 @@ class Account(NamedTuple):
 STAND_IN_ACCOUNT = Account("wxsandbox00000oa", "sandbox-secret", "sandbox-token", ("sandbox" * 6 + "0",))
 
 
+class WeChatUrls(NamedTuple):
+    """The API as the hub reaches it, the consent pages as people reach them, and the pictures of codes."""
+
+    api: str
+    pages: str
+    pictures: str
+
+
+_WECHAT = WeChatUrls("https://api.weixin.qq.com", "https://open.weixin.qq.com", "https://mp.weixin.qq.com")
+
+
 class Settings(BaseSettings):
     """All settings. Names are those of the environment, in lower case."""
 
@@ -211,6 +222,11 @@ class Settings(BaseSettings):
     wechat_open_url: str = Field(
         "", description="WeChat's consent pages; empty: the sandbox, else https://open.weixin.qq.com"
     )
+    wechat_mp_url: str = Field(
+        "",
+        description="WeChat's pictures of an account's QR codes, which `hub doctor` looks at; "
+        "empty: the sandbox, else https://mp.weixin.qq.com",
+    )
     wechat_qr_expires_in: int = Field(300, ge=3, le=3600, description="life of an unscanned attempt, seconds")
     wechat_session_expires_in: int = Field(
         600, ge=10, le=7200, description="life of a whole attempt, seconds"
@@ -299,6 +315,7 @@ class Settings(BaseSettings):
         "public_url",
         "wechat_api_url",
         "wechat_open_url",
+        "wechat_mp_url",
         "wechat_redirect_uri",
         "aliyun_sms_url",
         "tencent_sms_url",
@@ -476,8 +493,9 @@ class Settings(BaseSettings):
         """The simulated phone's address, None where the real WeChat is asked and people have real phones."""
         if self.sandbox:
             return f"{SANDBOX_PATH}/phone"
-        is_real = self.production or urlsplit(self.wechat_urls[1]).hostname == "open.weixin.qq.com"
-        return None if is_real else f"{self.wechat_urls[1]}/phone"
+        pages = self.wechat_urls.pages
+        is_real = self.production or urlsplit(pages).hostname == "open.weixin.qq.com"
+        return None if is_real else f"{pages}/phone"
 
     @cached_property
     def base_url(self) -> str:
@@ -597,11 +615,15 @@ class Settings(BaseSettings):
         return account
 
     @cached_property
-    def wechat_urls(self) -> tuple[str, str]:
-        """WeChat's API as the hub reaches it, and its consent pages as people reach them."""
-        sandbox = (f"{self.loopback_url}{SANDBOX_PATH}", f"{self.base_url}{SANDBOX_PATH}")
-        api, pages = sandbox if self.sandbox else ("https://api.weixin.qq.com", "https://open.weixin.qq.com")
-        return self.wechat_api_url or api, self.wechat_open_url or pages
+    def wechat_urls(self) -> WeChatUrls:
+        """WeChat's addresses, or the sandbox's."""
+        stand_in = f"{self.loopback_url}{SANDBOX_PATH}"
+        urls = WeChatUrls(stand_in, f"{self.base_url}{SANDBOX_PATH}", stand_in) if self.sandbox else _WECHAT
+        return WeChatUrls(
+            self.wechat_api_url or urls.api,
+            self.wechat_open_url or urls.pages,
+            self.wechat_mp_url or urls.pictures,
+        )
 
     @cached_property
     def default_door(self) -> Literal["h5", "official_account", "open_platform", "mini_program", "app"]:

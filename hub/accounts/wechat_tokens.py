@@ -42,7 +42,10 @@ class Shown(Protocol):
 
 
 class People(Protocol):
-    """WeChat, as far as a person's own token goes; both raise ProviderFailed."""
+    """WeChat, as far as a person's own token goes; all raise ProviderFailed."""
+
+    async def alive(self, access_token: str, openid: str) -> bool:
+        """Tell whether the token is still good."""
 
     async def refreshed(self, appid: str, refresh_token: str) -> Granted | None:
         """Return live tokens, None where the refresh token is dead."""
@@ -67,6 +70,7 @@ class PersonTokens:
     async def access_token(self, wechat_user_id: int) -> str | None:
         """Return a live access token, or None where there is none and none can be had.
 
+        WeChat may have ended one before its time, so it is asked; where it does not answer, time decides.
         Where WeChat says that the refresh token is dead, both are wiped. Raises ProviderFailed where WeChat
         does not answer and the old one is over, StoreUnavailable.
         """
@@ -144,14 +148,17 @@ class PersonTokens:
         """Return the row's token, refresh it, or wait for whoever does."""
         until = time.monotonic() + _LEASE.total_seconds() + 1
         pause = 0.02
+        ended = None
         while True:
             row = await self._store.one("wechat_tokens.of_person", id=wechat_user_id)
             if row is None or row["access_token"] is None:
                 return None
             now = self._store.now()
-            if now < row["expires_at"] - _EARLY:
-                return self._opened(row, "access_token")
             usable = self._opened(row, "access_token") if now < row["expires_at"] else None
+            if now < row["expires_at"] - _EARLY:
+                if row["access_token"] != ended and (usable is None or await self._alive(row, usable)):
+                    return usable
+                usable, ended = None, row["access_token"]
             refresh_token = self._opened(row, "refresh_token")
             if refresh_token is None:
                 return usable
@@ -178,6 +185,12 @@ class PersonTokens:
             else:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 0.25)
+
+    async def _alive(self, row: Row, access_token: str) -> bool:
+        try:
+            return await self._people.alive(access_token, row["openid"])
+        except ProviderFailed:
+            return True
 
     async def _refreshed(self, row: Row, refresh_token: str) -> Granted | None:
         granted = await self._people.refreshed(row["appid"], refresh_token)

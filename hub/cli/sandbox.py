@@ -21,7 +21,7 @@ def command(host: str, port: int) -> None:
     It has the app ids of the settings, stand-ins where there are none, and prints what the hub needs to know.
     """
     # Without addresses of WeChat the settings know the stand-in apps, whatever the hub itself is pointed at.
-    unset = {"wechat_api_url": "", "wechat_open_url": ""}
+    unset = {"wechat_api_url": "", "wechat_open_url": "", "wechat_mp_url": ""}
     hub = load(**unset)
     if hub.production:
         refuse(SettingsError(["HUB_ENV: the sandbox does not run in production"]))
@@ -44,6 +44,7 @@ def _lines(hub: Settings, address: str) -> list[str]:
         "Settings of the hub:",
         f"WECHAT_API_URL={address}",
         f"WECHAT_OPEN_URL={address}",
+        f"WECHAT_MP_URL={address}",
     ]
     account = hub.official_account
     apps = {

@@ -1,7 +1,7 @@
 """`hub doctor`: looks at each part the hub rests on, and says what to mend."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from hub.codes.messages import Kind
 from hub.codes.senders.port import Sender, SendFailed
@@ -9,18 +9,40 @@ from hub.errors import StoreUnavailable
 from hub.realtime.redis import RedisBroker
 from hub.store.database import Store
 from hub.store.migrate import MigrationFailed, pending
+from hub.wechat.account import OfficialAccount, showqrcode
 from hub.wechat.account_token import request_token
 from hub.wechat.client import App, WeChatClient
 from hub.wechat.errors import CodeRefused, WeChatError
 from hub.wechat.transport import Transport
 
-_PROBE = "doctor"  # a code that WeChat has never given: refusing it proves that id and secret are right
+T = TypeVar("T")
+
+# A code that WeChat has never given, whose refusal proves that id and secret are right; and nobody's scene.
+_PROBE = "doctor"
 
 _SENDER_SETTINGS = {
     "aliyun": "ALIYUN_ACCESS_KEY_ID, ALIYUN_SMS_SIGN_NAME, ALIYUN_SMS_TEMPLATES",
     "tencent": "TENCENT_SECRET_ID, TENCENT_SMS_APP_ID, TENCENT_SMS_SIGN_NAME, TENCENT_SMS_TEMPLATES",
     "smtp": "SMTP_HOST, SMTP_USERNAME",
 }
+
+
+_ACCOUNT_SETTINGS = {
+    "stable_token": "WECHAT_OA_APP_ID, WECHAT_OA_APP_SECRET, allowed addresses",
+    "create_qr": "WECHAT_OA_APP_ID, which must be an account that may make QR codes",
+    "showqrcode": "WECHAT_MP_URL",
+}
+
+
+class _NewToken:
+    """The account's access token, asked for anew: within its life WeChat gives everybody the same one."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def using(self, app: App, send: Callable[[str], Awaitable[T]]) -> T:
+        """Return what *send* makes of the token. Raises WeChatError."""
+        return await send((await request_token(self._transport, app)).access_token)
 
 
 class Finding(NamedTuple):
@@ -73,19 +95,20 @@ async def wechat(api_url: str, open_url: str, app: App) -> Finding:
     return Finding("wechat", False, f"WECHAT_API_URL: {api_url} takes any code, so it is not WeChat")
 
 
-async def official_account(api_url: str, app: App) -> Finding:
-    """Ask WeChat for the account's access token, as any process of the hub may."""
-    transport = Transport(api_url)
+async def official_account(api_url: str, mp_url: str, app: App) -> Finding:
+    """Have WeChat make a QR code that nobody scans, good for a minute, and look at its picture."""
+    transport, pictures = Transport(api_url), Transport(mp_url)
     await transport.start()
+    await pictures.start()
     try:
-        await request_token(transport, app)
+        ticket = await OfficialAccount(transport, _NewToken(transport), app).create_qr(_PROBE, 60)
+        await showqrcode(pictures, ticket.ticket)
     except WeChatError as error:
-        return Finding(
-            "official account", False, f"WECHAT_OA_APP_ID, WECHAT_OA_APP_SECRET, allowed addresses: {error}"
-        )
+        return Finding("official account", False, f"{_ACCOUNT_SETTINGS[error.call]}: {error}")
     finally:
+        await pictures.stop()
         await transport.stop()
-    return Finding("official account", True, f"{api_url} gives {app.appid} its access token")
+    return Finding("official account", True, f"{api_url} makes QR codes of {app.appid}, {mp_url} shows them")
 
 
 async def sender(kind: Kind, one: Sender) -> Finding:
@@ -101,7 +124,7 @@ async def examine(
     database_url: str,
     redis_url: str,
     prefix: str,
-    wechat_urls: tuple[str, str] | None,
+    wechat_urls: tuple[str, str, str] | None,
     app: App,
     account: App | None,
     senders: Mapping[Kind, Sequence[Sender]],
@@ -112,9 +135,10 @@ async def examine(
     if wechat_urls is None:
         yield Finding("wechat", True, "the sandbox stands in")
     else:
-        yield await wechat(*wechat_urls, app)
+        api_url, open_url, mp_url = wechat_urls
+        yield await wechat(api_url, open_url, app)
         if account:
-            yield await official_account(wechat_urls[0], account)
+            yield await official_account(api_url, mp_url, account)
     for kind, group in senders.items():
         for one in group:
             yield await sender(kind, one)

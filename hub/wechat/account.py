@@ -1,39 +1,37 @@
 """An official account: QR codes that lead to it, and who follows it."""
 
 import re
-from collections.abc import Mapping
-from typing import Final, Literal
-from urllib.parse import quote
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Literal, Protocol, TypeVar
 
 from hub.wechat import replies
-from hub.wechat.account_token import AccountTokens
-from hub.wechat.replies import Follower, Ticket
+from hub.wechat.replies import Follower, Image, Ticket
 from hub.wechat.transport import App, Transport
 
-__all__ = ["Follower", "OfficialAccount", "Ticket"]
+__all__ = ["Follower", "OfficialAccount", "Ticket", "Tokens", "showqrcode"]
+
+T = TypeVar("T")
 
 _SCENE: Final = re.compile(r"[!-~]{1,64}")
 _LONGEST: Final = 2_592_000
+
+
+class Tokens(Protocol):
+    """Where the account's access token comes from."""
+
+    async def using(self, app: App, send: Callable[[str], Awaitable[T]]) -> T:
+        """Return what *send* makes of a token of *app*. Raises WeChatError."""
 
 
 class OfficialAccount:
     """The calls of one account; each raises WeChatError, and is made twice at most.
 
     It is made a second time, with another token, only where WeChat has refused the first one for its token.
-    *mp_url* serves the pictures of the QR codes.
     """
 
-    def __init__(
-        self,
-        transport: Transport,
-        tokens: AccountTokens,
-        app: App,
-        *,
-        mp_url: str = "https://mp.weixin.qq.com",
-    ) -> None:
+    def __init__(self, transport: Transport, tokens: Tokens, app: App) -> None:
         self._transport = transport
         self._tokens = tokens
-        self._mp_url = mp_url.rstrip("/")
         self.app = app
 
     async def create_qr(self, scene: str, expire_seconds: int) -> Ticket:
@@ -63,10 +61,6 @@ class OfficialAccount:
 
         return await self._tokens.using(self.app, send)
 
-    def showqrcode_url(self, ticket: str) -> str:
-        """Return the address of WeChat's own picture of a QR code."""
-        return f"{self._mp_url}/cgi-bin/showqrcode?ticket={quote(ticket, safe='')}"
-
     async def user_info(self, openid: str, lang: Literal["zh_CN", "zh_TW", "en"] = "zh_CN") -> Follower:
         """Return who *openid* is; of somebody who does not follow the account only that is known."""
 
@@ -83,3 +77,8 @@ class OfficialAccount:
             )
 
         return await self._tokens.using(self.app, send)
+
+
+async def showqrcode(pictures: Transport, ticket: str) -> Image:
+    """Return WeChat's own picture of a code, from the host that *pictures* leads to. Raises WeChatError."""
+    return await pictures.image("showqrcode", "GET", "/cgi-bin/showqrcode", params={"ticket": ticket})

@@ -21,6 +21,7 @@ Call = Literal[
     "userinfo",
     "stable_token",
     "create_qr",
+    "showqrcode",
     "user_info",
     "session",
     "code_image",
@@ -85,7 +86,7 @@ _KINDS: Final[dict[int, _Kind]] = {
 _TOKEN_REFUSED: Final = frozenset((40001, 40014, 42001))
 _WITH_SECRET: Final = frozenset(("exchange", "stable_token", "session"))
 _WITH_APP_TOKEN: Final = frozenset(("create_qr", "user_info", "code_image", "phone_number"))
-_WITHOUT_PERSON: Final = frozenset(("stable_token", "create_qr", "code_image"))
+_WITHOUT_PERSON: Final = frozenset(("stable_token", "create_qr", "showqrcode", "code_image"))
 
 
 def refusal(call: Call, errcode: int, rid: str | None) -> WeChatError:

@@ -69,7 +69,7 @@ class MiniProgram:
 
         async def send(token: str) -> Image:
             return await self._transport.image(
-                "code_image", "/wxa/getwxacodeunlimit", params={"access_token": token}, json=body
+                "code_image", "POST", "/wxa/getwxacodeunlimit", params={"access_token": token}, json=body
             )
 
         return await self._tokens.using(self.app, send)

@@ -15,6 +15,10 @@ class People:
         self._client = client
         self._apps = {app.appid: app for app in apps}
 
+    async def alive(self, access_token: str, openid: str) -> bool:
+        """Tell whether the token is still good, and *openid*'s."""
+        return await self._client.check(access_token, openid)
+
     async def refreshed(self, appid: str, refresh_token: str) -> CodeReply | None:
         """Return live tokens, or None where the refresh token is dead and only a new consent helps."""
         app = self._apps.get(appid)

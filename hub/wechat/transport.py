@@ -39,7 +39,7 @@ class App(NamedTuple):
 
 
 class Transport:
-    """WeChat over HTTP at *api_url*, through one pool of connections for the life of the process.
+    """One host of WeChat, mostly the API's, through one pool of connections for the life of the process.
 
     *call_limit* is the longest a whole call may take, in seconds: of it a quarter at most to wait for one of
     the *connections*, a third to connect, and a third for TLS. Every call is sent once: after a failure
@@ -48,8 +48,8 @@ class Transport:
     environment are not followed.
     """
 
-    def __init__(self, api_url: str, *, call_limit: float = 8.0, connections: int = 100) -> None:
-        self._api_url = api_url.rstrip("/")
+    def __init__(self, url: str, *, call_limit: float = 8.0, connections: int = 100) -> None:
+        self._url = url.rstrip("/")
         self._connections = connections
         self.call_limit = call_limit
         self._http: httpx2.AsyncClient | None = None
@@ -101,9 +101,15 @@ class Transport:
         return await self._perform(call, method, path, params, json, _JSON_LIMIT, interpret)
 
     async def image(
-        self, call: Call, path: str, *, params: Mapping[str, str], json: Mapping[str, object]
+        self,
+        call: Call,
+        method: Literal["GET", "POST"],
+        path: str,
+        *,
+        params: Mapping[str, str],
+        json: Mapping[str, object] | None = None,
     ) -> Image:
-        """POST *json* and return the picture that comes back, at most 4 MiB. Raises WeChatError."""
+        """Return the picture that comes back, at most 4 MiB; *json* is sent along. Raises WeChatError."""
 
         def interpret(body: bytes) -> Image:
             if (image := replies.image(body)) is not None:
@@ -116,7 +122,7 @@ class Transport:
                 raise ValueError("no picture")
             raise refusal(call, errcode, replies.rid(reply))
 
-        return await self._perform(call, "POST", path, params, json, _IMAGE_LIMIT, interpret)
+        return await self._perform(call, method, path, params, json, _IMAGE_LIMIT, interpret)
 
     async def _perform(
         self,
@@ -130,7 +136,7 @@ class Transport:
     ) -> T:
         if self._http is None:
             raise RuntimeError("the WeChat client is not started")
-        request = self._http.build_request(method, self._api_url + path, params=params, **_content(json))
+        request = self._http.build_request(method, self._url + path, params=params, **_content(json))
         try:
             with CALL_SECONDS.labels(call).time():
                 body = await self._sent(self._http, call, request, limit)

@@ -198,15 +198,25 @@ async def test_links_are_kept_nowhere(hub_on_sqlite: HubProcess) -> None:
         assert secret not in hub_on_sqlite.log()
 
 
-@pytest.mark.parametrize(("secret", "said"), [("sandbox-secret", "ok"), ("wrong", "mend")])
-def test_the_doctor(tmp_path: Path, hub_on_sqlite: HubProcess, secret: str, said: str) -> None:
-    """`hub doctor` asks WeChat for the account's access token, and says what to mend."""
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({}, None),
+        ({"WECHAT_OA_APP_SECRET": "wrong"}, "WECHAT_OA_APP_SECRET"),
+        ({"WECHAT_MP_URL": NOWHERE}, "WECHAT_MP_URL"),
+    ],
+    ids=["well", "secret", "address"],
+)
+def test_the_doctor(
+    tmp_path: Path, hub_on_sqlite: HubProcess, wrong: dict[str, str], named: str | None
+) -> None:
+    """`hub doctor` has WeChat make a code of the account and show its picture, and says what to mend."""
     at = f"{hub_on_sqlite.url}/sandbox"
-    account = {**STAND_IN, "WECHAT_OA_APP_SECRET": secret}
-    hub = HubProcess(tmp_path, WECHAT_API_URL=at, WECHAT_OPEN_URL=at, **account)
-    (line,) = [line for line in hub.command("doctor").stdout.splitlines() if "official account:" in line]
-    assert line.startswith(said)
-    assert ("WECHAT_OA_APP_SECRET" in line) == (said == "mend")
+    settings = {"WECHAT_API_URL": at, "WECHAT_OPEN_URL": at, "WECHAT_MP_URL": at, **STAND_IN, **wrong}
+    doctor = HubProcess(tmp_path, **settings).command("doctor").stdout
+    (line,) = [line for line in doctor.splitlines() if "official account:" in line]
+    assert line.startswith("mend" if named else "ok")
+    assert (named or "") in line
 
 
 async def test_wechat_is_away(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class SandboxProcess:
             "PORT": str(hub_port),
             "WECHAT_API_URL": self.url,
             "WECHAT_OPEN_URL": self.url,
+            "WECHAT_MP_URL": self.url,
         }
         with self._file.open("wb") as log:
             self._process = subprocess.Popen(
@@ -78,7 +79,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[SandboxProcess, HubProcess]]:
 def test_it_prints_where_to_point_the_hub(pair: tuple[SandboxProcess, HubProcess]) -> None:
     """The addresses are its own, the app ids those of the settings, and the pushes go to the hub."""
     sandbox, hub = pair
-    assert sandbox.settings["WECHAT_API_URL"] == sandbox.settings["WECHAT_OPEN_URL"] == sandbox.url
+    assert {sandbox.settings[f"WECHAT_{name}_URL"] for name in ("API", "OPEN", "MP")} == {sandbox.url}
     assert sandbox.settings["WECHAT_OA_APP_ID"]
     assert f"{sandbox.url}/phone" in sandbox.told
     assert f"{hub.url}/api/auth/wechat/push" in sandbox.told

@@ -23,6 +23,7 @@ from tests.signing_in import execute, make_sessions, make_user, rows, sign_in, w
 APP = App("wx1", "0123456789abcdef0123456789abcdef")
 SECRET = "a-data-key-of-more-than-thirty-two-bytes"
 OLDER = "an-older-key-of-more-than-thirty-two-bytes"
+CHECK = "/sns/auth"
 REFRESH = "/sns/oauth2/refresh_token"
 
 Make = Callable[..., PersonTokens]
@@ -35,6 +36,7 @@ def platform() -> Platform:
     platform.good = {"access1", "access2"}
     granted = {"access_token": "access2", "refresh_token": "refresh2", "expires_in": 7200}
     replies: dict[str, Reply] = {
+        CHECK: {"errcode": 0, "errmsg": "ok"},
         REFRESH: {**granted, "openid": "oAbC", "scope": "snsapi_userinfo"},
         "/sns/userinfo": {"openid": "oAbC", "nickname": "李新", "headimgurl": "https://thirdwx.qlogo.cn/2"},
     }
@@ -85,10 +87,33 @@ async def asked_for(make: Make, url: str) -> str | None:
 async def test_a_live_token_is_opened(
     make: Make, store: Store, database_url: str, platform: Platform
 ) -> None:
-    """A token that is not due costs no call."""
+    """A token that is not due costs one question, whether WeChat has ended it."""
     await signed_in(store)
     assert await asked_for(make, database_url) == "access1"
-    assert platform.asked == []
+    (asked,) = platform.asked
+    assert (asked.path, asked.query) == (CHECK, {"access_token": "access1", "openid": "oAbC"})
+
+
+async def test_a_token_that_wechat_has_ended_is_refreshed(
+    make: Make, store: Store, database_url: str, platform: Platform
+) -> None:
+    """Its time is not over, but who has changed the password or taken back the consent has ended it."""
+    await signed_in(store)
+    answer = platform.answer
+    ended = {"errcode": 42007, "errmsg": "user modify password"}
+    platform.answer = lambda asked: ended if asked.query.get("access_token") == "access1" else answer(asked)
+    assert [await asked_for(make, database_url) for _ in range(2)] == ["access2"] * 2
+    assert platform.count(REFRESH) == 1
+
+
+async def test_time_decides_where_wechat_is_away(
+    make: Make, store: Store, database_url: str, platform: Platform
+) -> None:
+    """An answer that is none says nothing of the token."""
+    await signed_in(store)
+    platform.answer = lambda _: b"<html>"
+    assert await asked_for(make, database_url) == "access1"
+    assert platform.count(REFRESH) == 0
 
 
 @pytest.mark.parametrize("life", [0, 200])
@@ -98,7 +123,7 @@ async def test_a_due_token_is_refreshed(
     """At its end, or in its last five minutes, the next one is fetched and kept, sealed."""
     await signed_in(store, life=life)
     assert [await asked_for(make, database_url) for _ in range(2)] == ["access2"] * 2
-    (asked,) = platform.asked
+    (asked,) = (asked for asked in platform.asked if asked.path == REFRESH)
     assert asked.query == {
         "appid": "wx1",
         "grant_type": "refresh_token",

@@ -72,9 +72,10 @@ def test_a_token_is_refused_to_whoever_sent_it(call: Call, errcode: int) -> None
 
 @pytest.mark.parametrize("call", CALLS)
 def test_40001_has_three_meanings(call: Call) -> None:
-    """The secret's where that is sent, else the app's token, else the person's."""
+    """The secret's where that is sent, else the app's token, else the person's; a picture needs none."""
     other = TokenRefused if call in WITH_APP_TOKEN else CodeRefused
-    assert type(refusal(call, 40001, None)) is (Misconfigured if call in WITH_SECRET else other)
+    kind = Misconfigured if call in WITH_SECRET else WeChatError if call == "showqrcode" else other
+    assert type(refusal(call, 40001, None)) is kind
 
 
 @pytest.mark.parametrize("call", CALLS)
