@@ -1,5 +1,6 @@
 """Signed cookies: who may write them, and what they look like on the wire."""
 
+import itsdangerous.timed
 import pytest
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -145,3 +146,15 @@ def test_a_csrf_token_belongs_to_one_page() -> None:
 def test_a_wrong_csrf_token_is_only_wrong(token: str) -> None:
     """Whatever a header can hold is compared, and nothing raises."""
     assert not Cookies([NEW], secure=False).csrf_matches("page", token)
+
+
+@pytest.mark.parametrize(("ahead", "value"), [(-300, "value"), (DAY - 1, "value"), (DAY + 1, None)])
+def test_a_cookie_may_come_from_a_faster_clock(
+    monkeypatch: pytest.MonkeyPatch, ahead: int, value: str | None
+) -> None:
+    """Whoever signed it is believed, though another process' clock is minutes ahead; age alone ends it."""
+    now = itsdangerous.timed.TimestampSigner([NEW]).get_timestamp()
+    cookies = Cookies([NEW], secure=False)
+    browser = carried(written(cookies))
+    monkeypatch.setattr(itsdangerous.timed.TimestampSigner, "get_timestamp", lambda _: now + ahead)
+    assert cookies.read(browser, BINDING, DAY) == value
