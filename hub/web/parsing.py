@@ -17,9 +17,12 @@ BODY_TIME = 10.0  # seconds a client may take to send its body
 
 
 class Body(BaseModel):
-    """A request body: types are exact, unknown members are ignored, text is trimmed of nothing."""
+    """A request body: types are exact, unknown members are ignored, text is trimmed of nothing.
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    The docstring under a member describes it to the callers.
+    """
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, use_attribute_docstrings=True)
 
 
 def _printable(text: str) -> str:
