@@ -1,23 +1,40 @@
 """The HTTP edge of the tokens and sessions under `/api`."""
 
 from collections.abc import Callable
+from types import NoneType
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
+from typing_extensions import TypedDict
 
-from hub.errors import FieldError, InvalidRefreshToken, InvalidRequest
+from hub.errors import (
+    AccountBlocked,
+    CodeLocked,
+    FieldError,
+    InvalidCode,
+    InvalidCredentials,
+    InvalidRefreshToken,
+    InvalidRequest,
+    NotFound,
+    OriginNotAllowed,
+    PasswordLocked,
+    Unauthorized,
+)
 from hub.limits.guard import VERIFY, Guard
 from hub.store.database import Row
 from hub.tokens.claims import Claims
 from hub.tokens.service import Prove, Sessions
-from hub.web.answers import moment, success
+from hub.tokens.session import TokenReply
+from hub.web.answers import moment
 from hub.web.cookies import REFRESH, Cookies
 from hub.web.language import language
+from hub.web.operations import Auth, Nothing, Operation
 from hub.web.origins import Origins
-from hub.web.parsing import Body, Printable, bearer, body, client_address
+from hub.web.parsing import Body, Printable, bearer, client_address
+from hub.web.shapes import described
 
 _COOKIE_AGE = 400 * 86400  # seconds, the longest that browsers keep one; the token itself ends earlier
 
@@ -28,32 +45,160 @@ class Refresh(Body):
     """`POST /api/token/refresh`."""
 
     refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
+    """The refresh token; without it that of the cookie is taken."""
 
 
 class Logout(Body):
     """`POST /api/logout`."""
 
     device_id: Annotated[Printable, StringConstraints(min_length=1, max_length=128)] | None = None
+    """Ends the sessions on this device instead of the caller's own."""
 
 
 class LogoutAll(Body):
     """`POST /api/logout-all`."""
 
     except_current: bool = False
+    """Whether the caller's own session stays."""
 
 
 class Rename(Body):
     """`PATCH /api/sessions/{id}`."""
 
     device_name: Annotated[Printable, StringConstraints(min_length=1, max_length=100, pattern=r"\S")]
+    """What the person calls the device."""
 
 
 class Reauth(Body):
     """`POST /api/reauth`: the password, or a code that was sent to the account's number or address."""
 
     code: Annotated[str, StringConstraints(pattern=r"^[0-9]{4,8}$")] | None = None
+    """A one-time code with the purpose `login`."""
     password: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
+    """The account's password."""
     channel: Literal["phone", "email"] | None = None
+    """Where the code went, for an account that has both."""
+
+
+@described
+class FreshToken(TypedDict):
+    """An access token whose `auth_time` is now; the refresh token stays as it is."""
+
+    access_token: str
+    """A JWT (RFC 9068), to be sent as bearer."""
+    token_type: Literal["Bearer"]
+    """How it is sent (RFC 6750)."""
+    expires_in: int
+    """Seconds until it ends."""
+    session_id: str
+    """The caller's session, which goes on."""
+
+
+@described
+class Session(TypedDict):
+    """One device on which the person is signed in."""
+
+    id: str
+    """The session's id, `sid` in its access tokens."""
+    current: bool
+    """Whether it is the caller's own."""
+    device_name: str | None
+    """The device's name, as the client or the person gave it."""
+    device_type: str | None
+    """The device's type, as the client gave it."""
+    device_id: str | None
+    """The device's id, as the client gave it."""
+    ip_address: str | None
+    """Where it was last used from."""
+    user_agent: str | None
+    """The browser or app."""
+    location: str | None
+    """The city of the address, where it is known."""
+    amr: list[str]
+    """How the person signed in (RFC 8176)."""
+    client_id: str | None
+    """The OAuth client it was opened for."""
+    created_at: str
+    """When it was opened, in ISO 8601 and UTC."""
+    last_active_at: str
+    """When it was last used."""
+    expires_at: str
+    """When it ends at the latest."""
+
+
+@described
+class SessionList(TypedDict):
+    """Where the person is signed in."""
+
+    sessions: list[Session]
+    """The sessions, last used first."""
+
+
+_SESSION_ID = {"id": "The session's id, as the list has it."}
+_SIGNED_IN = (Auth.ACCESS_TOKEN,)
+REFRESH_TOKENS = Operation(
+    method="POST",
+    path="/api/token/refresh",
+    asked=Refresh,
+    told=TokenReply,
+    optional=True,
+    limited=True,
+    auth=(Auth.NOBODY, Auth.REFRESH_COOKIE),
+    problems=(InvalidRefreshToken, AccountBlocked, OriginNotAllowed),
+)
+LOGOUT = Operation(
+    method="POST",
+    path="/api/logout",
+    asked=Logout,
+    told=NoneType,
+    optional=True,
+    auth=_SIGNED_IN,
+    problems=(Unauthorized,),
+)
+LOGOUT_ALL = Operation(
+    method="POST",
+    path="/api/logout-all",
+    asked=LogoutAll,
+    told=NoneType,
+    optional=True,
+    auth=_SIGNED_IN,
+    problems=(Unauthorized,),
+)
+REAUTH = Operation(
+    method="POST",
+    path="/api/reauth",
+    asked=Reauth,
+    told=FreshToken,
+    limited=True,
+    auth=_SIGNED_IN,
+    problems=(Unauthorized, InvalidCode, InvalidCredentials, AccountBlocked, CodeLocked, PasswordLocked),
+)
+LIST = Operation(
+    method="GET",
+    path="/api/sessions",
+    asked=Nothing,
+    told=SessionList,
+    auth=_SIGNED_IN,
+    problems=(Unauthorized,),
+)
+RENAME = Operation(
+    method="PATCH",
+    path="/api/sessions/{id}",
+    path_parameters=_SESSION_ID,
+    asked=Rename,
+    told=Session,
+    auth=_SIGNED_IN,
+    problems=(Unauthorized, NotFound),
+)
+END = Operation(
+    method="DELETE",
+    path="/api/sessions/{id}",
+    path_parameters=_SESSION_ID,
+    asked=Nothing,
+    told=NoneType,
+    auth=_SIGNED_IN,
+    problems=(Unauthorized, NotFound),
+)
 
 
 class ProveByCode(Protocol):
@@ -94,13 +239,13 @@ class TokenRoutes:
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
         return [
-            Route("/api/token/refresh", self.refresh, methods=["POST"]),
-            Route("/api/logout", self.logout, methods=["POST"]),
-            Route("/api/logout-all", self.logout_all, methods=["POST"]),
-            Route("/api/reauth", self.reauth, methods=["POST"]),
-            Route("/api/sessions", self.listed, methods=["GET"]),
-            Route("/api/sessions/{id}", self.rename, methods=["PATCH"]),
-            Route("/api/sessions/{id}", self.end, methods=["DELETE"]),
+            REFRESH_TOKENS.route(self.refresh),
+            LOGOUT.route(self.logout),
+            LOGOUT_ALL.route(self.logout_all),
+            REAUTH.route(self.reauth),
+            LIST.route(self.listed),
+            RENAME.route(self.rename),
+            END.route(self.end),
         ]
 
     async def refresh(self, request: Request) -> Response:
@@ -109,7 +254,7 @@ class TokenRoutes:
         One that came by cookie goes back by cookie only, and needs an Origin of ours.
         """
         headers = await self._guard.spend(VERIFY, client_address(request))
-        refresh_token = (await body(request, Refresh, optional=True)).refresh_token
+        refresh_token = (await REFRESH_TOKENS.read(request)).refresh_token
         by_cookie = refresh_token is None
         if refresh_token is None:
             refresh_token = self._from_cookie(request)
@@ -118,9 +263,9 @@ class TokenRoutes:
         )
         reply = pair.reply()
         if not by_cookie:
-            return success(reply, headers=headers)
+            return REFRESH_TOKENS.answer(reply, headers)
         del reply["refresh_token"]
-        response = success(reply, headers=headers)
+        response = REFRESH_TOKENS.answer(reply, headers)
         self._cookies.write(
             response, REFRESH, pair.refresh_token, pair.refresh_expires_in, same_site="strict"
         )
@@ -129,25 +274,25 @@ class TokenRoutes:
     async def logout(self, request: Request) -> Response:
         """`POST /api/logout`: end this session, or those of the same person on the device that is named."""
         claims = await self._claims(request)
-        device_id = (await body(request, Logout, optional=True)).device_id
+        device_id = (await LOGOUT.read(request)).device_id
         if device_id is not None:
             await self._sessions.revoke_device(claims.user_id, device_id, "logout")
-            return success(None)
+            return LOGOUT.answer(None)
         await self._sessions.revoke(claims.sid, "logout")
-        return self._signed_out(request)
+        return self._signed_out(request, LOGOUT)
 
     async def logout_all(self, request: Request) -> Response:
         """`POST /api/logout-all`: end all sessions of the person, this one too unless it is spared."""
         claims = await self._claims(request)
-        spared = (await body(request, LogoutAll, optional=True)).except_current
+        spared = (await LOGOUT_ALL.read(request)).except_current
         await self._sessions.revoke_all(claims.user_id, "logout", except_sid=claims.sid if spared else None)
-        return success(None) if spared else self._signed_out(request)
+        return LOGOUT_ALL.answer(None) if spared else self._signed_out(request, LOGOUT_ALL)
 
     async def reauth(self, request: Request) -> Response:
         """`POST /api/reauth`: prove again who asks, for an access token with a fresh `auth_time`."""
         headers = await self._guard.spend(VERIFY, client_address(request))
         claims = await self._claims(request)
-        asked = await body(request, Reauth)
+        asked = await REAUTH.read(request)
         if asked.code is not None and asked.password is None:
             prove = await self._prove_by_code(request, claims, asked.channel, asked.code)
         elif asked.password is not None and asked.code is None:
@@ -155,21 +300,28 @@ class TokenRoutes:
         else:
             raise InvalidRequest([FieldError("code", "give either a code or a password")])
         access_token, expires_in = await self._sessions.reauthenticate(claims, prove)
-        reply = {"access_token": access_token, "token_type": "Bearer", "expires_in": expires_in}
-        return success(reply | {"session_id": claims.sid}, headers=headers)
+        return REAUTH.answer(
+            {
+                "access_token": access_token,
+                "token_type": "Bearer",
+                "expires_in": expires_in,
+                "session_id": claims.sid,
+            },
+            headers,
+        )
 
     async def listed(self, request: Request) -> Response:
         """`GET /api/sessions`: where the person is signed in, last used first, this session marked."""
         claims = await self._claims(request)
         rows = await self._sessions.running(claims.user_id)
-        return success({"sessions": [self._answer(request, row, claims) for row in rows]})
+        return LIST.answer({"sessions": [self._answer(request, row, claims) for row in rows]})
 
     async def rename(self, request: Request) -> Response:
         """`PATCH /api/sessions/{id}`: give the device of an own session another name."""
         claims = await self._claims(request)
-        asked = await body(request, Rename)
+        asked = await RENAME.read(request)
         row = await self._sessions.rename(claims.user_id, request.path_params["id"], asked.device_name)
-        return success(self._answer(request, row, claims))
+        return RENAME.answer(self._answer(request, row, claims))
 
     async def end(self, request: Request) -> Response:
         """`DELETE /api/sessions/{id}`: end an own session."""
@@ -177,30 +329,33 @@ class TokenRoutes:
         sid = request.path_params["id"]
         if sid != claims.sid:
             await self._sessions.revoke_own(claims.user_id, sid, "revoked")
-            return success(None)
+            return END.answer(None)
         await self._sessions.revoke_own(claims.user_id, sid, "logout")
-        return self._signed_out(request)
+        return self._signed_out(request, END)
 
     async def _claims(self, request: Request) -> Claims:
         return await self._sessions.verify(bearer(request))
 
-    def _answer(self, request: Request, row: Row, claims: Claims) -> dict[str, Any]:
+    def _answer(self, request: Request, row: Row, claims: Claims) -> Session:
         place = self._place(row["ip_address"], language(request)) if row["ip_address"] else None
         return {
             "id": row["sid"],
             "current": row["sid"] == claims.sid,
-            **{
-                name: row[name]
-                for name in ("device_name", "device_type", "device_id", "ip_address", "user_agent")
-            },
+            "device_name": row["device_name"],
+            "device_type": row["device_type"],
+            "device_id": row["device_id"],
+            "ip_address": row["ip_address"],
+            "user_agent": row["user_agent"],
             "location": place or row["location"],
             "amr": (row["amr"] or "").split(),
             "client_id": row["client_id"],
-            **{name: moment(row[name]) for name in ("created_at", "last_active_at", "expires_at")},
+            "created_at": moment(row["created_at"]),
+            "last_active_at": moment(row["last_active_at"]),
+            "expires_at": moment(row["expires_at"]),
         }
 
-    def _signed_out(self, request: Request) -> Response:
-        response = success(None)
+    def _signed_out(self, request: Request, operation: Operation[Any, None]) -> Response:
+        response = operation.answer(None)
         if self._cookies.name(REFRESH) in request.cookies:
             self._cookies.clear(response, REFRESH)
         return response

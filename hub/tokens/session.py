@@ -1,10 +1,13 @@
 """What a session is opened for and with, how it ends, and where offences are put on record."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, NotRequired, Protocol
+
+from typing_extensions import TypedDict
 
 from hub.store.database import Connection
+from hub.web.shapes import described
 
 
 class Device(NamedTuple):
@@ -16,6 +19,24 @@ class Device(NamedTuple):
     ip: str
     user_agent: str
     location: str | None
+
+
+@described
+class TokenReply(TypedDict):
+    """The tokens of a session (RFC 6749 section 5.1), and members of our own."""
+
+    access_token: str
+    """A JWT (RFC 9068), to be sent as bearer."""
+    refresh_token: NotRequired[str]
+    """Good for one refresh; missing where it went into a cookie."""
+    token_type: Literal["Bearer"]
+    """How the access token is sent (RFC 6750)."""
+    expires_in: int
+    """Seconds until the access token ends."""
+    refresh_expires_in: int
+    """Seconds until the refresh token ends if it is not used."""
+    session_id: str
+    """The session that the tokens belong to, as in the list of sessions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +52,19 @@ class TokenPair:
     refresh_expires_in: int
     session_id: str
     user_id: int
-    token_type: str = "Bearer"
     ended: tuple[str, ...] = ()
     event_seq: int = 0
 
-    def reply(self) -> dict[str, Any]:
-        """Return the members of the token reply (RFC 6749 section 5.1, and two of our own)."""
-        members = asdict(self)
-        del members["ended"], members["event_seq"], members["user_id"]
-        return members
+    def reply(self) -> TokenReply:
+        """Return the token reply."""
+        return {
+            "access_token": self.access_token,
+            "refresh_token": self.refresh_token,
+            "token_type": "Bearer",
+            "expires_in": self.expires_in,
+            "refresh_expires_in": self.refresh_expires_in,
+            "session_id": self.session_id,
+        }
 
 
 EndReason = Literal[
