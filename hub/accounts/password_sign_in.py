@@ -9,14 +9,26 @@ from prometheus_client import Counter
 from hub.accounts.contacts import Contact
 from hub.accounts.login_record import Signals, outcome
 from hub.accounts.password_check import Checked, PasswordCheck
-from hub.accounts.profile import Profiles
+from hub.accounts.profile import Profile, Profiles
 from hub.accounts.tries import Asker
 from hub.accounts.usernames import username
 from hub.errors import AccountBlocked, InvalidCredentials, InvalidRequest, RateLimited
 from hub.store.database import Connection, Store
 from hub.tokens.service import Device, Sessions, TokenPair
+from hub.tokens.session import TokenReply
+from hub.web.shapes import described
 
 SIGN_INS = Counter("hub_password_sign_ins_total", "Sign-ins by password, by what came of it.", ["result"])
+
+
+@described
+class SignInReply(TokenReply):
+    """The tokens, with the account that they are for."""
+
+    user: Profile
+    """The account's profile."""
+    is_new_user: bool
+    """Whether this sign-in has made the account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +37,9 @@ class SignedIn:
 
     tokens: TokenPair
     noted: Any
-    user: dict[str, Any] = field(repr=False)
+    user: Profile = field(repr=False)
 
-    def reply(self) -> dict[str, Any]:
+    def reply(self) -> SignInReply:
         """Return the token reply with its account."""
         return {**self.tokens.reply(), "user": self.user, "is_new_user": False}
 

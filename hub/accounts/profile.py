@@ -3,13 +3,17 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, cast
+
+from pydantic import ConfigDict, with_config
+from typing_extensions import TypedDict
 
 from hub.accounts.profile_schema import ProfileSchema
 from hub.errors import Unauthorized
 from hub.store.database import Connection, Row, Store
+from hub.web.shapes import described
 
-STATUS_NUMBERS = {"inactive": 0, "active": 1, "pending": 2, "banned": 3}
+STATUS_NUMBERS: dict[str, Literal[0, 1, 2, 3]] = {"inactive": 0, "active": 1, "pending": 2, "banned": 3}
 
 
 OWN = frozenset({"nickname", "avatar_url", "avatar", "bio", "gender", "birth_date"})
@@ -19,6 +23,84 @@ _RESERVED = frozenset(
     | {"email_verified", "is_premium", "is_profile_completed", "login_type", "login_methods", "wechat_info"}
     | {"created_at", "updated_at", "last_login_at"}
 )
+
+
+@described
+class WechatInfo(TypedDict):
+    """What WeChat says of the person."""
+
+    wechat_user_id: int
+    """The number of the binding."""
+    openid: str
+    """The person's id at one app."""
+    nickname: str | None
+    """The name at WeChat."""
+    avatar_url: str | None
+    """The picture at WeChat."""
+    gender: str | None
+    """`male` or `female`, where WeChat tells."""
+    country: str | None
+    """The country, where WeChat tells."""
+    province: str | None
+    """The province, where WeChat tells."""
+    city: str | None
+    """The city, where WeChat tells."""
+    bind_at: str | None
+    """When it was bound, in ISO 8601 and UTC."""
+
+
+@with_config(ConfigDict(use_attribute_docstrings=True, extra="allow"))
+class Profile(TypedDict):
+    """What an account tells its own person. The fields of the installation's profile schema stand beside."""
+
+    id: int
+    """The account's number."""
+    phone: str
+    """The number in E.164, empty where there is none."""
+    country_code: str | None
+    """The number's calling code, with `+`."""
+    email: str | None
+    """The e-mail address."""
+    username: str | None
+    """The name to sign in with."""
+    nickname: str | None
+    """What others call the person."""
+    avatar_url: str | None
+    """The picture."""
+    avatar: str | None
+    """The picture, by its older name."""
+    bio: str | None
+    """What the person says about themselves."""
+    gender: str | None
+    """`male`, `female`, `other` or `prefer_not_to_say`, where it was told."""
+    birth_date: str | None
+    """The day, as YYYY-MM-DD."""
+    status: Literal[0, 1, 2, 3]
+    """0 inactive, 1 active, 2 pending, 3 banned."""
+    role: Literal["user", "admin"]
+    """What the account may do."""
+    is_active: bool
+    """Whether `status` is 1."""
+    is_phone_verified: bool
+    """Whether the number has answered."""
+    email_verified: bool
+    """Whether the address has answered."""
+    is_premium: bool
+    """Whether the application counts the account as premium."""
+    is_profile_completed: bool
+    """Whether all that the profile schema requires is there."""
+    login_type: Literal["phone", "wechat", "both", "email"]
+    """What the account is signed in to with."""
+    login_methods: list[Literal["phone", "wechat", "email", "password"]]
+    """Every way in that it has."""
+    wechat_info: WechatInfo | None
+    """The WeChat that is bound."""
+    created_at: str | None
+    """When the account was made, in ISO 8601 and UTC."""
+    updated_at: str | None
+    """When it was changed last."""
+    last_login_at: str | None
+    """When it was signed in to last."""
 
 
 class Profiles:
@@ -31,21 +113,21 @@ class Profiles:
         if taken := _RESERVED.intersection(self._schema.names):
             raise ValueError(f"the profile schema has members of every profile: {sorted(taken)}")
 
-    async def read(self, user_id: int, tx: Connection | None = None) -> dict[str, Any]:
+    async def read(self, user_id: int, tx: Connection | None = None) -> Profile:
         """Return the profile of an account, as *tx* sees it. Raises Unauthorized when it is no more."""
         row = await (tx or self._store).one("accounts.profile", id=user_id)
         if row is None:
             raise Unauthorized(f"user {user_id} is no more")
-        return self._schema.shown(answer(row), row["profile"])
+        return cast("Profile", self._schema.shown(answer(row), row["profile"]))
 
-    async def change(self, user_id: int, given: Mapping[str, Any]) -> dict[str, Any]:
+    async def change(self, user_id: int, given: Mapping[str, Any]) -> Profile:
         """Set the members of *given* that a profile has, and return it; null takes a value away.
 
         `is_profile_completed` follows from what the schema requires. Raises InvalidRequest, or Unauthorized
         when the account is no more.
         """
 
-        async def work(tx: Connection) -> dict[str, Any]:
+        async def work(tx: Connection) -> Profile:
             row = await tx.one("accounts.profile_locked", id=user_id)
             if row is None:
                 raise Unauthorized(f"user {user_id} is no more")
@@ -66,7 +148,7 @@ class Profiles:
         return await self._store.write(work)
 
 
-def answer(row: Row) -> dict[str, Any]:
+def answer(row: Row) -> Profile:
     """Return the members for a row of `accounts.profile`: times in ISO 8601 and UTC, status as a number.
 
     `phone` is text in any case, for clients read its length; whatever else is not known is null.
@@ -99,8 +181,8 @@ def answer(row: Row) -> dict[str, Any]:
     }
 
 
-def _methods(row: Row) -> list[str]:
-    ways = {
+def _methods(row: Row) -> list[Literal["phone", "wechat", "email", "password"]]:
+    ways: dict[Literal["phone", "wechat", "email", "password"], Any] = {
         "phone": row["phone"],
         "wechat": row["wechat_user_id"],
         "email": row["email"],
@@ -109,7 +191,7 @@ def _methods(row: Row) -> list[str]:
     return [name for name, given in ways.items() if given]
 
 
-def _wechat(row: Row) -> dict[str, Any] | None:
+def _wechat(row: Row) -> WechatInfo | None:
     if row["wechat_user_id"] is None:
         return None
     return {

@@ -2,27 +2,37 @@
 
 import hashlib
 from datetime import date
+from types import NoneType
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from hub.accounts.bindings import Bindings
 from hub.accounts.deletion import Deletion
 from hub.accounts.password_change import PasswordChange
-from hub.accounts.password_sign_in import PasswordSignIn
-from hub.accounts.profile import Profiles
+from hub.accounts.password_sign_in import PasswordSignIn, SignInReply
+from hub.accounts.profile import Profile, Profiles
 from hub.accounts.tries import Asker
+from hub.errors import (
+    AccountBlocked,
+    InvalidCredentials,
+    LastSignInMethod,
+    OriginNotAllowed,
+    PasswordLocked,
+    ReauthRequired,
+    Unauthorized,
+)
 from hub.limits.guard import VERIFY, Guard
 from hub.limits.networks import network
 from hub.tokens.claims import Claims
 from hub.tokens.service import Device, Prove, Sessions
-from hub.web.answers import success
 from hub.web.cookies import REFRESH, Cookies
+from hub.web.operations import Auth, Nothing, Operation
 from hub.web.origins import Origins
-from hub.web.parsing import Body, Printable, bearer, body, client_address
+from hub.web.parsing import Body, Printable, bearer, client_address
 
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Nickname = Annotated[Printable, StringConstraints(min_length=2, max_length=64, pattern=r"\S")]
@@ -40,17 +50,26 @@ class PasswordLogin(Body):
     """`POST /api/login/password`."""
 
     account: Annotated[Printable, StringConstraints(min_length=1, max_length=254)]
+    """The account's number, e-mail address or username."""
     password: Secret
+    """Its password."""
     device_name: Annotated[Printable, StringConstraints(max_length=100)] | None = None
+    """What the device is called in the list of sessions."""
     device_type: Annotated[Printable, StringConstraints(max_length=20)] | None = None
+    """What kind of device it is."""
     device_id: Annotated[Printable, StringConstraints(max_length=128)] | None = None
+    """An id of the client's choice, by which a device can be signed out."""
+    token_delivery: Literal["body", "cookie"] = "body"
+    """Where the refresh token goes; with `cookie` no script can read it."""
 
 
 class ChangePassword(Body):
     """`POST /api/password/change`; the current one where the account has a password."""
 
     current_password: Secret | None = None
+    """The password so far."""
     new_password: Secret
+    """8 to 128 characters, none of the common ones."""
 
 
 class ChangeProfile(Body):
@@ -59,11 +78,72 @@ class ChangeProfile(Body):
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     nickname: Nickname | None = None
+    """What others call the person."""
     avatar_url: Picture | None = None
-    avatar: Picture | None = None  # another name of avatar_url
+    """The picture, by https."""
+    avatar: Picture | None = None
+    """Another name of `avatar_url`."""
     bio: Annotated[str, StringConstraints(max_length=500)] | None = None
+    """What the person says about themselves."""
     gender: Literal["male", "female", "other", "prefer_not_to_say"] | None = None
+    """The gender."""
     birth_date: Annotated[str, AfterValidator(_day)] | None = None
+    """The day, as YYYY-MM-DD."""
+
+
+_SIGNED_IN = (Auth.ACCESS_TOKEN,)
+LOGIN = Operation(
+    method="POST",
+    path="/api/login/password",
+    asked=PasswordLogin,
+    told=SignInReply,
+    limited=True,
+    problems=(OriginNotAllowed, InvalidCredentials, AccountBlocked, PasswordLocked),
+)
+CHANGE_PASSWORD = Operation(
+    method="POST",
+    path="/api/password/change",
+    asked=ChangePassword,
+    told=NoneType,
+    limited=True,
+    auth=_SIGNED_IN,
+    problems=(Unauthorized, ReauthRequired, InvalidCredentials, AccountBlocked, PasswordLocked),
+)
+PROFILE = Operation(
+    method="GET",
+    path="/api/user/profile",
+    asked=Nothing,
+    told=Profile,
+    auth=_SIGNED_IN,
+    problems=(Unauthorized,),
+)
+CHANGE_PROFILE = Operation(
+    method="PATCH",
+    path="/api/user/profile",
+    asked=ChangeProfile,
+    told=Profile,
+    limited=True,
+    auth=_SIGNED_IN,
+    problems=(Unauthorized,),
+)
+DELETE = Operation(
+    method="DELETE",
+    path="/api/user",
+    asked=Nothing,
+    told=NoneType,
+    limited=True,
+    auth=_SIGNED_IN,
+    problems=(Unauthorized, ReauthRequired),
+)
+UNBIND_WECHAT = Operation(
+    method="POST",
+    path="/api/user/unbind-wechat",
+    asked=Nothing,
+    told=Profile,
+    limited=True,
+    auth=_SIGNED_IN,
+    problems=(Unauthorized, ReauthRequired, LastSignInMethod),
+)
 
 
 class AccountRoutes:
@@ -94,24 +174,30 @@ class AccountRoutes:
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
         return [
-            Route("/api/login/password", self.login, methods=["POST"]),
-            Route("/api/password/change", self.change_password, methods=["POST"]),
-            Route("/api/user/profile", self.profile, methods=["GET", "PATCH"]),
-            Route("/api/user", self.delete, methods=["DELETE"]),
-            Route("/api/user/unbind-wechat", self.unbind_wechat, methods=["POST"]),
+            LOGIN.route(self.login),
+            CHANGE_PASSWORD.route(self.change_password),
+            PROFILE.route(self.profile),
+            CHANGE_PROFILE.route(self.change_profile),
+            DELETE.route(self.delete),
+            UNBIND_WECHAT.route(self.unbind_wechat),
         ]
 
     async def login(self, request: Request) -> Response:
         """`POST /api/login/password`: sign in by number, e-mail address or username, and password."""
         headers = await self._guard.spend(VERIFY, client_address(request))
         self._origins.check(request)
-        asked = await body(request, PasswordLogin)
+        asked = await LOGIN.read(request)
         secret = self._cookies.device_or_new(request)
         device = _device(request)._replace(name=asked.device_name, type=asked.device_type, id=asked.device_id)
         signed_in = await self._sign_in.sign_in(
             asked.account, asked.password, _asker(request, secret), device
         )
-        response = success(signed_in.reply(), headers=headers)
+        reply, tokens = signed_in.reply(), signed_in.tokens
+        if asked.token_delivery == "cookie":
+            del reply["refresh_token"]
+        response = LOGIN.answer(reply, headers)
+        if asked.token_delivery == "cookie":
+            self._cookies.give_refresh(response, tokens.refresh_token, tokens.refresh_expires_in)
         self._cookies.mark_device(request, response, secret)
         return response
 
@@ -119,41 +205,39 @@ class AccountRoutes:
         """`POST /api/password/change`: another password; the account's other sessions end."""
         headers = await self._guard.spend(VERIFY, client_address(request))
         claims = await self._sessions.verify(bearer(request))
-        asked = await body(request, ChangePassword)
+        asked = await CHANGE_PASSWORD.read(request)
         asker = _asker(request, self._cookies.device_or_new(request))
         await self._change.change(claims, asked.current_password, asked.new_password, asker, _device(request))
-        return success(None, headers=headers)
+        return CHANGE_PASSWORD.answer(None, headers)
 
     async def profile(self, request: Request) -> Response:
-        """`GET` and `PATCH /api/user/profile`: the caller's own profile; the two share one `Allow`."""
-        if request.method == "PATCH":
-            return await self._change_profile(request)
+        """`GET /api/user/profile`: the caller's own profile."""
         claims = await self._sessions.verify(bearer(request))
-        return success(await self._profiles.read(claims.user_id))
+        return PROFILE.answer(await self._profiles.read(claims.user_id))
 
-    async def _change_profile(self, request: Request) -> Response:
-        """Change the members that are given, and answer the whole profile."""
+    async def change_profile(self, request: Request) -> Response:
+        """`PATCH /api/user/profile`: change the members that are given, and answer the whole profile."""
         headers = await self._guard.spend(VERIFY, client_address(request))
         claims = await self._sessions.verify(bearer(request))
-        asked = await body(request, ChangeProfile)
+        asked = await CHANGE_PROFILE.read(request)
         given = asked.model_dump(exclude_unset=True)
         if "avatar" in given:
             given.setdefault("avatar_url", given.pop("avatar"))
-        return success(await self._profiles.change(claims.user_id, given), headers=headers)
+        return CHANGE_PROFILE.answer(await self._profiles.change(claims.user_id, given), headers)
 
     async def unbind_wechat(self, request: Request) -> Response:
         """`POST /api/user/unbind-wechat`: part from WeChat; the account's other sessions end."""
         headers = await self._guard.spend(VERIFY, client_address(request))
         claims = await self._sessions.verify(bearer(request))
         await self._bindings.unbind_wechat(claims)
-        return success(await self._profiles.read(claims.user_id), headers=headers)
+        return UNBIND_WECHAT.answer(await self._profiles.read(claims.user_id), headers)
 
     async def delete(self, request: Request) -> Response:
         """`DELETE /api/user`: delete the caller's own account."""
         headers = await self._guard.spend(VERIFY, client_address(request))
         claims = await self._sessions.verify(bearer(request))
         await self._deletion.delete(claims)
-        response = success(None, headers=headers)
+        response = DELETE.answer(None, headers)
         if self._cookies.name(REFRESH) in request.cookies:
             self._cookies.clear(response, REFRESH)
         return response

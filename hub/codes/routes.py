@@ -3,14 +3,16 @@
 import hashlib
 import secrets
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
+from typing_extensions import TypedDict
 
 from hub.accounts.contacts import Contact
+from hub.accounts.password_sign_in import SignInReply
 from hub.accounts.passwords import accepted
 from hub.accounts.usernames import username
 from hub.codes import addresses
@@ -20,16 +22,30 @@ from hub.codes.rules import Asker, Channel, Purpose
 from hub.codes.service import Codes
 from hub.codes.sign_in import CodeSignIn
 from hub.codes.verification import EmailVerification
-from hub.errors import FieldError, InvalidRequest
+from hub.errors import (
+    AccountBlocked,
+    ChallengeRequired,
+    CodeLocked,
+    FieldError,
+    InvalidCode,
+    InvalidRequest,
+    OriginNotAllowed,
+    RateLimited,
+    SmsBudgetSpent,
+    Unauthorized,
+    Unavailable,
+    UsernameTaken,
+)
 from hub.limits.guard import SENDS, SENDS_NETWORK, VERIFY, Guard
 from hub.limits.networks import network
 from hub.tokens.claims import Claims
 from hub.tokens.service import Device, Prove, Sessions
-from hub.web.answers import success
 from hub.web.cookies import DEVICE, DEVICE_AGE, Cookies
 from hub.web.language import language
+from hub.web.operations import Auth, Operation
 from hub.web.origins import Origins
-from hub.web.parsing import Body, Model, Printable, bearer, body, client_address, query
+from hub.web.parsing import Body, Printable, bearer, client_address
+from hub.web.shapes import described
 
 Number = Annotated[Printable, StringConstraints(min_length=1, max_length=40)]
 CallingCode = Annotated[Printable, StringConstraints(min_length=1, max_length=8)]
@@ -44,65 +60,173 @@ class SendCode(Body):
     """`POST /api/send-code`."""
 
     phone: Number
+    """The mobile number."""
     country_code: CallingCode | None = None
+    """Its calling code, `+86` by default; not needed for a number in E.164."""
     purpose: Literal["login", "register", "reset_password", "bind"] = "login"
+    """What the code is good for."""
     challenge: ChallengeResponse | None = None
+    """The answer to the challenge, where the installation has one."""
 
 
 class SendEmailCode(Body):
     """`POST /api/send-verification-code`."""
 
     email: Email
+    """The e-mail address."""
     anon_id: AnonId | None = None
+    """An id of the client's choice for a subscriber who has no account."""
     purpose: Purpose = "verify"
+    """What the code is good for."""
     challenge: ChallengeResponse | None = None
+    """The answer to the challenge, where the installation has one."""
 
 
 class Entry(Body):
     """What every way in takes: the code, and what the client tells of its device."""
 
     code: Code
+    """The one-time code."""
     device_name: Annotated[Printable, StringConstraints(max_length=100)] | None = None
+    """What the device is called in the list of sessions."""
     device_type: Annotated[Printable, StringConstraints(max_length=20)] | None = None
+    """What kind of device it is."""
     device_id: Annotated[Printable, StringConstraints(max_length=128)] | None = None
+    """An id of the client's choice, by which a device can be signed out."""
+    token_delivery: Literal["body", "cookie"] = "body"
+    """Where the refresh token goes; with `cookie` no script can read it."""
 
 
 class Login(Entry):
     """`POST /api/login`."""
 
     phone: Number
+    """The mobile number."""
     country_code: CallingCode | None = None
+    """Its calling code, `+86` by default; not needed for a number in E.164."""
 
 
 class EmailLogin(Entry):
     """`POST /api/login/email`."""
 
     email: Email
+    """The e-mail address."""
 
 
 class Register(Entry):
     """`POST /api/register`: one of *phone* and *email*."""
 
     phone: Number | None = None
+    """The mobile number, unless there is an e-mail address."""
     country_code: CallingCode | None = None
+    """Its calling code, `+86` by default; not needed for a number in E.164."""
     email: Email | None = None
+    """The e-mail address, unless there is a number."""
     password: Annotated[str, StringConstraints(max_length=512)] | None = None
+    """A password for the new account, 8 to 128 characters."""
     username: Annotated[str, StringConstraints(max_length=128)] | None = None
+    """A name to sign in with; it begins with a letter and has no `@`."""
 
 
 class VerifyEmail(Body):
     """`POST /api/verify-email-code`."""
 
     email: Email
+    """The e-mail address."""
     code: Code
+    """The one-time code."""
     anon_id: AnonId | None = None
+    """An id of the client's choice for a subscriber who has no account."""
 
 
 class CheckEmail(Body):
     """The query of `GET /api/check-email-verification`."""
 
     email: Email
+    """The e-mail address."""
     anon_id: AnonId | None = None
+    """An id of the client's choice for a subscriber who has no account."""
+
+
+@described
+class CodeSent(TypedDict):
+    """A code is on its way, to whoever the address belongs to."""
+
+    expires_in: int
+    """Seconds that the code lives."""
+    resend_in: int
+    """Seconds until the next one may be asked for."""
+
+
+@described
+class Verified(TypedDict):
+    """Whether an e-mail address has answered."""
+
+    verified: bool
+    """True once the code that was sent there has come back."""
+
+
+_SENDING = (OriginNotAllowed, ChallengeRequired, RateLimited, CodeLocked, Unavailable, SmsBudgetSpent)
+_ENTERING = (OriginNotAllowed, InvalidCode, CodeLocked, AccountBlocked)
+_SIGNED_IN_OR_NOT = (Auth.NOBODY, Auth.ACCESS_TOKEN)
+SEND_CODE = Operation(
+    method="POST",
+    path="/api/send-code",
+    asked=SendCode,
+    told=CodeSent,
+    limited=True,
+    problems=_SENDING,
+)
+SEND_EMAIL_CODE = Operation(
+    method="POST",
+    path="/api/send-verification-code",
+    asked=SendEmailCode,
+    told=CodeSent,
+    limited=True,
+    problems=_SENDING,
+)
+LOGIN = Operation(
+    method="POST",
+    path="/api/login",
+    asked=Login,
+    told=SignInReply,
+    limited=True,
+    problems=_ENTERING,
+)
+EMAIL_LOGIN = Operation(
+    method="POST",
+    path="/api/login/email",
+    asked=EmailLogin,
+    told=SignInReply,
+    limited=True,
+    problems=_ENTERING,
+)
+REGISTER = Operation(
+    method="POST",
+    path="/api/register",
+    asked=Register,
+    told=SignInReply,
+    limited=True,
+    problems=(*_ENTERING, UsernameTaken, Unavailable),
+)
+VERIFY_EMAIL = Operation(
+    method="POST",
+    path="/api/verify-email-code",
+    asked=VerifyEmail,
+    told=Verified,
+    limited=True,
+    auth=_SIGNED_IN_OR_NOT,
+    problems=(OriginNotAllowed, Unauthorized, InvalidCode, CodeLocked),
+)
+CHECK_EMAIL = Operation(
+    method="GET",
+    path="/api/check-email-verification",
+    asked=CheckEmail,
+    told=Verified,
+    limited=True,
+    auth=_SIGNED_IN_OR_NOT,
+    problems=(Unauthorized,),
+)
 
 
 class CodeRoutes:
@@ -133,74 +257,80 @@ class CodeRoutes:
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
         return [
-            Route("/api/send-code", self.send_code, methods=["POST"]),
-            Route("/api/login", self.login, methods=["POST"]),
-            Route("/api/register", self.register, methods=["POST"]),
-            Route("/api/login/email", self.email_login, methods=["POST"]),
-            Route("/api/send-verification-code", self.send_verification_code, methods=["POST"]),
-            Route("/api/verify-email-code", self.verify_email_code, methods=["POST"]),
-            Route("/api/check-email-verification", self.check_email_verification, methods=["GET"]),
+            SEND_CODE.route(self.send_code),
+            LOGIN.route(self.login),
+            REGISTER.route(self.register),
+            EMAIL_LOGIN.route(self.email_login),
+            SEND_EMAIL_CODE.route(self.send_verification_code),
+            VERIFY_EMAIL.route(self.verify_email_code),
+            CHECK_EMAIL.route(self.check_email_verification),
         ]
 
     async def send_code(self, request: Request) -> Response:
         """`POST /api/send-code`: a code by SMS. The answer is the same whether or not there is an account."""
-        asked = await self._asked(request, SendCode)
-        return await self._send(request, "phone", addresses.phone(asked.phone, asked.country_code), asked)
+        self._origins.check(request)
+        asked = await SEND_CODE.read(request)
+        address = addresses.phone(asked.phone, asked.country_code)
+        return await self._send(request, SEND_CODE, "phone", address, asked)
 
     async def send_verification_code(self, request: Request) -> Response:
         """`POST /api/send-verification-code`: a code by e-mail."""
-        asked = await self._asked(request, SendEmailCode)
-        return await self._send(request, "email", addresses.email(asked.email), asked, asked.anon_id)
+        self._origins.check(request)
+        asked = await SEND_EMAIL_CODE.read(request)
+        address = addresses.email(asked.email)
+        return await self._send(request, SEND_EMAIL_CODE, "email", address, asked, asked.anon_id)
 
     async def login(self, request: Request) -> Response:
         """`POST /api/login`: sign in by the code of an SMS; an unknown number gets an account."""
         headers = await self._guard.spend(VERIFY, client_address(request))
-        asked = await self._asked(request, Login)
-        return await self._enter(request, asked, _phone(asked.phone, asked.country_code), headers)
+        self._origins.check(request)
+        asked = await LOGIN.read(request)
+        return await self._enter(request, LOGIN, asked, _phone(asked.phone, asked.country_code), headers)
 
     async def email_login(self, request: Request) -> Response:
         """`POST /api/login/email`: sign in by the code of an e-mail; an unknown address gets an account."""
         headers = await self._guard.spend(VERIFY, client_address(request))
-        asked = await self._asked(request, EmailLogin)
-        return await self._enter(request, asked, Contact("email", addresses.email(asked.email)), headers)
+        self._origins.check(request)
+        asked = await EMAIL_LOGIN.read(request)
+        return await self._enter(
+            request, EMAIL_LOGIN, asked, Contact("email", addresses.email(asked.email)), headers
+        )
 
     async def register(self, request: Request) -> Response:
         """`POST /api/register`: make an account with a code; where there is one, sign in to it as it is."""
         headers = await self._guard.spend(VERIFY, client_address(request))
-        asked = await self._asked(request, Register)
+        self._origins.check(request)
+        asked = await REGISTER.read(request)
         contact = one_contact(asked.phone, asked.country_code, asked.email)
         name = None if asked.username is None else username(asked.username)
         password = None if asked.password is None else accepted(asked.password, (name, contact.address))
         return await self._enter(
-            request, asked, contact, headers, purpose="register", username=name, password=password
+            request, REGISTER, asked, contact, headers, purpose="register", username=name, password=password
         )
 
     async def verify_email_code(self, request: Request) -> Response:
         """`POST /api/verify-email-code`: show that the address answers."""
         headers = await self._guard.spend(VERIFY, client_address(request))
-        asked = await self._asked(request, VerifyEmail)
+        self._origins.check(request)
+        asked = await VERIFY_EMAIL.read(request)
         claims = await self._claims(request)
         asker = self._asker(request, asked.anon_id)
         await self._verification.finish(addresses.email(asked.email), asked.code, asker, claims)
-        return success({"verified": True}, headers=headers)
+        return VERIFY_EMAIL.answer({"verified": True}, headers)
 
     async def check_email_verification(self, request: Request) -> Response:
         """`GET /api/check-email-verification`: to the asker who began, whether the address has answered."""
         headers = await self._guard.spend(VERIFY, client_address(request))
-        asked = query(request, CheckEmail)
+        asked = await CHECK_EMAIL.read(request)
         claims = await self._claims(request)
         verified = await self._verification.is_verified(addresses.email(asked.email), asked.anon_id, claims)
-        return success({"verified": verified}, headers=headers)
+        return CHECK_EMAIL.answer({"verified": verified}, headers)
 
     async def prove(self, request: Request, claims: Claims, channel: Channel | None, code: str) -> Prove:
         """Check a code of the caller's own number or address, and return what uses it up."""
         return await self._reauthentication.prove(
             claims.user_id, channel, code, self._asker(request), device(request)
         )
-
-    async def _asked(self, request: Request, model: type[Model]) -> Model:
-        self._origins.check(request)
-        return await body(request, model)
 
     async def _claims(self, request: Request) -> Claims | None:
         token = bearer(request)
@@ -209,6 +339,7 @@ class CodeRoutes:
     async def _send(
         self,
         request: Request,
+        operation: Operation[Any, CodeSent],
         channel: Channel,
         address: str,
         asked: SendCode | SendEmailCode,
@@ -223,11 +354,13 @@ class CodeRoutes:
             sent = await self._verification.begin(address, asker, language(request))
         else:
             sent = await self._codes.send(channel, address, asked.purpose, asker, language(request))
-        return self._marked(request, success(sent._asdict(), headers=headers))
+        told: CodeSent = {"expires_in": sent.expires_in, "resend_in": sent.resend_in}
+        return self._marked(request, operation.answer(told, headers))
 
     async def _enter(
         self,
         request: Request,
+        operation: Operation[Any, SignInReply],
         asked: Entry,
         contact: Contact,
         headers: Mapping[str, str],
@@ -245,7 +378,15 @@ class CodeRoutes:
             username=username,
             password=password,
         )
-        return self._marked(request, success(signed_in.reply(), headers=headers))
+        reply = signed_in.reply()
+        if asked.token_delivery == "cookie":
+            del reply["refresh_token"]
+        response = self._marked(request, operation.answer(reply, headers))
+        if asked.token_delivery == "cookie":
+            self._cookies.give_refresh(
+                response, signed_in.tokens.refresh_token, signed_in.tokens.refresh_expires_in
+            )
+        return response
 
     def _asker(self, request: Request, anon_id: str | None = None) -> Asker:
         return asker(request, self._cookies, anon_id)

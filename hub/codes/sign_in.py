@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from prometheus_client import Counter
 
 from hub.accounts.contacts import Choice, Contact, find_or_create
+from hub.accounts.password_sign_in import SignInReply
 from hub.accounts.passwords import Passwords
-from hub.accounts.profile import Profiles
+from hub.accounts.profile import Profile, Profiles
 from hub.audit.signals import Noted, Signals
 from hub.codes.outcomes import METHODS, outcome
 from hub.codes.rules import Asker, Channel
@@ -29,11 +30,11 @@ class SignedIn:
 
     tokens: TokenPair
     noted: Noted
-    user: Mapping[str, Any] = field(repr=False)
+    user: Profile = field(repr=False)
     is_new_user: bool
     ended: Ended | None = None
 
-    def reply(self) -> dict[str, Any]:
+    def reply(self) -> SignInReply:
         """Return the token reply with its account."""
         return {**self.tokens.reply(), "user": self.user, "is_new_user": self.is_new_user}
 

@@ -232,6 +232,7 @@ async def test_profile_is_read(store: Store, database_url: str) -> None:
     profile = await Profiles(store).read(user["id"])
     assert (profile["id"], profile["nickname"], profile["birth_date"]) == (user["id"], "李", "2000-01-31")
     assert (profile["login_type"], profile["login_methods"]) == ("wechat", ["wechat"])
+    assert profile["wechat_info"] is not None
     assert profile["wechat_info"]["openid"] == "oAbCdEf"
     assert profile["created_at"] == profile["wechat_info"]["bind_at"]
     assert (profile["is_active"], profile["is_premium"], profile["last_login_at"]) == (True, False, None)

@@ -135,6 +135,7 @@ async def test_wechat_is_bound(house: House, database_url: str) -> None:
     waiting = await house.confirmed(here)
     await house.binding.bind(here, waiting.session_id)
     profile = await Profiles(house.store).read(user["id"])
+    assert profile["wechat_info"] is not None
     assert (profile["login_type"], profile["wechat_info"]["openid"]) == ("both", "oCarol")
     assert (profile["nickname"], profile["phone"]) == ("Carol", NUMBER)
     assert await told(database_url) == [{"provider": "wechat", "bound": True}]

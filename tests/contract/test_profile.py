@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,9 @@ async def test_members_change_and_stay(store: Store, database_url: str) -> None:
     profiles = Profiles(store, TENNIS)
     given = {"nickname": "李娜", "birth_date": "1982-02-26", "play_style": "attack", "role": "admin", "x": 1}
     await profiles.change(user["id"], given)
-    found = await profiles.change(user["id"], {"play_style": None, "favorite_court": "中心球场"})
+    found: Mapping[str, Any] = await profiles.change(
+        user["id"], {"play_style": None, "favorite_court": "中心球场"}
+    )
     assert (found["nickname"], found["birth_date"], found["role"]) == ("李娜", "1982-02-26", "user")
     assert (found["play_style"], found["favorite_court"]) == (None, "中心球场")
     assert found == await profiles.read(user["id"])
@@ -47,7 +51,7 @@ async def test_parallel_changes_all_stay(store: Store) -> None:
     given = {"nickname": "李娜", "bio": "网球", "play_style": "attack", "racket_brand": "Babolat"}
     await warm(store)
     await asyncio.gather(*(profiles.change(user["id"], {name: value}) for name, value in given.items()))
-    found = await profiles.read(user["id"])
+    found: Mapping[str, Any] = await profiles.read(user["id"])
     assert {name: found[name] for name in given} == given
 
 
