@@ -2,20 +2,24 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
-from pydantic import Field, PlainValidator
+from pydantic import Field, PlainValidator, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
+from typing_extensions import TypedDict
 
 from hub.audit.history import FIRST, Cursor, LoginHistory
+from hub.audit.log import Method, Reason, Status
+from hub.audit.rules import Risk
+from hub.errors import Unauthorized
 from hub.store.database import Row
-from hub.web.answers import moment, success
+from hub.web.answers import moment
 from hub.web.language import language
-from hub.web.parsing import Body, bearer, query
-
-_TOLD = ("device_name", "device_type", "ip_address", "user_agent")
+from hub.web.operations import Auth, Operation
+from hub.web.parsing import Body, bearer
+from hub.web.shapes import described
 
 
 class Claims(Protocol):
@@ -28,8 +32,60 @@ class Claims(Protocol):
 class Asked(Body):
     """The query of `GET /api/login-logs`."""
 
-    cursor: Annotated[Cursor, PlainValidator(Cursor.parse)] = FIRST
+    cursor: Annotated[Cursor, PlainValidator(Cursor.parse), WithJsonSchema({"type": "string"})] = Field(
+        default_factory=lambda: FIRST
+    )
+    """Where the page begins: the `next_cursor` of the page before. The first page without it."""
     limit: Annotated[int, Field(ge=1, le=100)] = 20
+    """How many rows at most."""
+
+
+@described
+class LoginLog(TypedDict):
+    """One try to sign in to the account."""
+
+    id: int
+    """The row's number."""
+    method: Method
+    """How it was tried."""
+    status: Status
+    """What came of it."""
+    reason: Reason | None
+    """Why it failed, null for one that did not."""
+    risk: Risk | None
+    """What was unusual about it, null where nothing was."""
+    device_name: str | None
+    """The device's name, as its client told it."""
+    device_type: str | None
+    """The device's type, as its client told it."""
+    ip_address: str | None
+    """Where it came from."""
+    user_agent: str | None
+    """The browser or app."""
+    location: str | None
+    """The city of the address, where it is known."""
+    created_at: str
+    """When, in ISO 8601 and UTC."""
+
+
+@described
+class LoginLogs(TypedDict):
+    """A page of the login history."""
+
+    login_logs: list[LoginLog]
+    """The tries, newest first."""
+    next_cursor: str | None
+    """The `cursor` of the page that follows, null on the last one."""
+
+
+HISTORY = Operation(
+    method="GET",
+    path="/api/login-logs",
+    asked=Asked,
+    told=LoginLogs,
+    auth=(Auth.ACCESS_TOKEN,),
+    problems=(Unauthorized,),
+)
 
 
 class AuditRoutes:
@@ -49,21 +105,21 @@ class AuditRoutes:
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
-        return [Route("/api/login-logs", self.listed, methods=["GET"])]
+        return [HISTORY.route(self.listed)]
 
     async def listed(self, request: Request) -> Response:
         """`GET /api/login-logs`: a page of the caller's own login history, newest first."""
         claims = await self._verify(bearer(request))
-        asked = query(request, Asked)
+        asked = await HISTORY.read(request)
         page = await self._history.page(claims.user_id, asked.cursor, asked.limit)
-        return success(
+        return HISTORY.answer(
             {
                 "login_logs": [self._answer(row, language(request)) for row in page.rows],
                 "next_cursor": page.next and page.next.text(),
             }
         )
 
-    def _answer(self, row: Row, spoken: str) -> dict[str, Any]:
+    def _answer(self, row: Row, spoken: str) -> LoginLog:
         place = self._place(row["ip_address"], spoken) if row["ip_address"] else None
         return {
             "id": row["id"],
@@ -71,7 +127,10 @@ class AuditRoutes:
             "status": row["login_status"],
             "reason": row["failure_reason"],
             "risk": row["risk"] and json.loads(row["risk"]),
-            **{name: row[name] for name in _TOLD},
+            "device_name": row["device_name"],
+            "device_type": row["device_type"],
+            "ip_address": row["ip_address"],
+            "user_agent": row["user_agent"],
             "location": place or row["location"],
             "created_at": moment(row["created_at"]),
         }

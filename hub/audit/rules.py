@@ -20,7 +20,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
+
+from typing_extensions import TypedDict
+
+from hub.web.shapes import described
 
 
 class Signal(StrEnum):
@@ -33,6 +37,16 @@ class Signal(StrEnum):
     NEW_CITY = "new_city"
     MANY_ACCOUNTS = "many_accounts"
     NEW_NETWORK = "new_network"
+
+
+@described
+class Risk(TypedDict):
+    """What was unusual about a try to sign in."""
+
+    signals: list[str]
+    """Each sign, such as `new_device` or `impossible_travel`."""
+    score: int
+    """The sum of their weights."""
 
 
 WEIGHTS: Final[Mapping[Signal, int]] = {
@@ -130,7 +144,7 @@ def score(raised: Iterable[Signal]) -> int:
     return sum(WEIGHTS[signal] for signal in raised)
 
 
-def risk(raised: Sequence[Signal]) -> dict[str, Any] | None:
+def risk(raised: Sequence[Signal]) -> Risk | None:
     """Return what is put on record, `{"signals": […], "score": n}`; None where nothing is unusual."""
     return {"signals": [str(signal) for signal in raised], "score": score(raised)} if raised else None
 

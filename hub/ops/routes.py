@@ -1,18 +1,22 @@
 """`/healthz`, `/readyz` and `/metrics`."""
 
 import asyncio
+from typing import Literal
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
+from typing_extensions import TypedDict
 
 from hub.codes.outbox import Outbox
 from hub.errors import StoreUnavailable
 from hub.ops.registry import registry
 from hub.realtime.broker import Broker
 from hub.store.database import Store
+from hub.web.operations import Answer, Nothing, Operation
+from hub.web.shapes import Raw, described
 
 log = structlog.stdlib.get_logger("hub.ops")
 
@@ -21,6 +25,53 @@ TASKS = Gauge(
 )
 
 _READY_TIME = 2.0  # seconds
+
+
+@described
+class Alive(TypedDict):
+    """The answer of `GET /healthz`."""
+
+    status: Literal["ok"]
+    """The process serves."""
+
+
+@described
+class Ready(TypedDict):
+    """The answer of `GET /readyz`."""
+
+    status: Literal["ok", "degraded", "unavailable"]
+    """`degraded` without the broker, `unavailable` without the database."""
+    database: bool
+    """Whether the database answers."""
+    broker: bool
+    """Whether the broker answers."""
+
+
+_JSON = ("application/json",)
+HEALTH = Operation(
+    method="GET",
+    path="/healthz",
+    asked=Nothing,
+    told=Raw,
+    answers=(Answer(200, "It serves", _JSON, Alive),),
+)
+READINESS = Operation(
+    method="GET",
+    path="/readyz",
+    asked=Nothing,
+    told=Raw,
+    answers=(
+        Answer(200, "Requests can be served", _JSON, Ready),
+        Answer(503, "Requests cannot be served", _JSON, Ready),
+    ),
+)
+METRICS = Operation(
+    method="GET",
+    path="/metrics",
+    asked=Nothing,
+    told=Raw,
+    answers=(Answer(200, "The metrics", ("text/plain",)),),
+)
 
 
 class OpsRoutes:
@@ -34,21 +85,25 @@ class OpsRoutes:
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
         return [
-            Route("/healthz", self.alive, methods=["GET"]),
-            Route("/readyz", self.ready, methods=["GET"]),
-            Route("/metrics", self.metrics, methods=["GET"]),
+            HEALTH.route(self.alive),
+            READINESS.route(self.ready),
+            METRICS.route(self.metrics),
         ]
 
     async def alive(self, _: Request) -> Response:
         """Tell that the process serves."""
-        return JSONResponse({"status": "ok"})
+        told: Alive = {"status": "ok"}
+        return JSONResponse(told)
 
     async def ready(self, _: Request) -> Response:
         """Tell whether requests can be served: `ok`, `degraded` (no broker; still 200) or `unavailable`."""
         database = await self._reaches_database()
         broker = self._broker.healthy
-        status = "ok" if database and broker else "degraded" if database else "unavailable"
-        told = {"status": status, "database": database, "broker": broker}
+        told: Ready = {
+            "status": "ok" if database and broker else "degraded" if database else "unavailable",
+            "database": database,
+            "broker": broker,
+        }
         return JSONResponse(told, 200 if database else 503, {"cache-control": "no-store"})
 
     async def metrics(self, _: Request) -> Response:

@@ -36,6 +36,7 @@ async def test_history(hub: HubProcess) -> None:
     newest, older = (await page(hub, headers, limit=2))["login_logs"]
     assert newest.pop("created_at") >= older.pop("created_at")
     assert newest.pop("id") != older.pop("id")
+    assert [newest.pop("risk"), older.pop("risk")].count(None) < 2  # both are new devices of the account
     same = {"method": "wechat", "status": "success", "reason": None, "location": None}
     same |= {"ip_address": "127.0.0.1", "user_agent": DESKTOP}
     assert newest == {**same, "device_name": "New", "device_type": "ios"}
