@@ -87,10 +87,6 @@ class RequestContext:
                 others = [(name.encode(), value.encode()) for name, value in noted.items()]
                 ours = (header for header in (*others, *self._headers) if header[0] not in given)
                 message["headers"] = [*own, (b"x-request-id", request_id.encode()), *ours]
-            elif message["type"] == "websocket.close" and status == 0:
-                # Nobody has accepted: this is how the router says that there is no such socket.
-                await refusal(NotFound(), language(HTTPConnection(scope)))(scope, receive, sender)
-                return
             elif message["type"] == "websocket.accept":
                 answered = 101
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
@@ -101,8 +97,16 @@ class RequestContext:
                 raise
             status = answered
 
+        # Not a part of `sender`: one that names itself is left to the garbage collector, with all it holds.
+        async def outermost(message: Message) -> None:
+            if message["type"] == "websocket.close" and status == 0:
+                # Nobody has accepted: this is how the router says that there is no such socket.
+                await refusal(NotFound(), language(HTTPConnection(scope)))(scope, receive, sender)
+            else:
+                await sender(message)
+
         try:
-            await self._app(scope, receive, sender)
+            await self._app(scope, receive, outermost)
         except Exception as error:
             if gone and isinstance(error, OSError):
                 raise  # the client left before its answer, which is no defect, and the server's own to know

@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import gc
 import os
 import queue
 import struct
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -30,6 +32,7 @@ class Echo:
 
     def __init__(self) -> None:
         self.line: Line
+        self.handshake: weakref.ref[Any]
         self.told: queue.Queue[str] = queue.Queue()
         self.loop = asyncio.get_running_loop()
         self.go_on = asyncio.Event()
@@ -75,7 +78,9 @@ class Place:
         await asyncio.sleep(self.wait_before_accepting)
         await send({"type": "websocket.accept"})
         echo = Echo()
-        echo.line = scope["extensions"]["hub.park"]["park"](echo)
+        park = scope["extensions"]["hub.park"]["park"]
+        echo.handshake = weakref.ref(park.__self__)
+        echo.line = park(echo)
         self.occupants.put(echo)
 
     async def occupant(self) -> Echo:
@@ -275,6 +280,18 @@ async def test_nothing_is_kept_of_what_was_taken(place: Place) -> None:
         assert await peer.frame() == text("half")
         assert parked._incoming is None
         assert not hasattr(parked, "__dict__")
+
+
+async def test_the_handshake_leaves_nothing(place: Place) -> None:
+    """The protocol that served it, its scope and its parser go at once, without the garbage collector."""
+    gc.disable()
+    try:
+        async with dial(place) as peer:
+            peer.write(text("a"))
+            assert await peer.frame() == text("a")
+            assert peer.occupant.handshake() is None
+    finally:
+        gc.enable()
 
 
 # --- Closing.
