@@ -1,4 +1,4 @@
-"""How long each table keeps its rows, and the removal of what is older, in batches."""
+"""How long each table keeps its rows, and the removal of what is older, in batches; tokens go earlier."""
 
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -13,6 +13,8 @@ log = structlog.stdlib.get_logger("hub.worker")
 REMOVED = Counter("hub_worker_removed_total", "Rows removed after their time.", ["table"])
 
 BATCH: Final = 500
+
+_LATE: Final = timedelta(minutes=1)  # beyond an attempt's deadline, for clocks that differ
 
 
 class Rule(NamedTuple):
@@ -70,3 +72,14 @@ async def remove(store: Store, rule: Rule, now: datetime) -> int:
     if removed:
         log.info("rows_removed", table=rule.table, rows=removed)
     return removed
+
+
+async def wipe_tokens(store: Store, now: datetime) -> None:
+    """Wipe WeChat's tokens from attempts that are over and have neither signed in nor bound anybody.
+
+    These are the ones that nobody watched: a scan that was never answered, a binding that was never fetched.
+    """
+    for status in ("scanned", "confirmed"):
+        over = {"status": status, "expires_at": now - _LATE}
+        while await store.changed("worker.wipe_tokens", **over, limit=BATCH) == BATCH:
+            pass

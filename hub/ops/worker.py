@@ -11,7 +11,7 @@ from hub.codes.dispatch import Dispatcher
 from hub.codes.outbox import Outbox
 from hub.errors import StoreUnavailable
 from hub.ops.archive import LoginLogArchive
-from hub.ops.retention import RULES, remove
+from hub.ops.retention import RULES, remove, wipe_tokens
 from hub.store.database import Store
 
 log = structlog.stdlib.get_logger("hub.worker")
@@ -60,6 +60,7 @@ class Worker:
             if self._stopping.is_set():
                 return
             await remove(self._store, rule, self._store.now())
+        await wipe_tokens(self._store, self._store.now())
         await self._archive.run(self._stopping.is_set)
         HOUSEKEEPING.set_to_current_time()
 

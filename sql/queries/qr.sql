@@ -30,8 +30,10 @@ SELECT * FROM login_sessions WHERE qr_code = :qr_code;
 SELECT * FROM login_sessions WHERE previous_qr_code = :previous_qr_code;
 
 -- name: move
+-- To an end without a confirmation: WeChat's tokens, which came with the scan, are of no use any more.
 UPDATE login_sessions
-SET status = :status, reason = :reason, seq = :seq, expires_at = :expires_at, updated_at = :updated_at
+SET status = :status, reason = :reason, seq = :seq, expires_at = :expires_at,
+    provider_profile = JSON_REMOVE(provider_profile, '$.tokens'), updated_at = :updated_at
 WHERE id = :id AND seq = :seq_before;
 
 -- name: scan

@@ -60,6 +60,20 @@ DELETE FROM login_sessions WHERE id IN (
     ORDER BY expires_at LIMIT :limit
 );
 
+-- name: wipe_tokens (mysql)
+-- A confirmation takes WeChat's tokens out of the attempt, and so does any other end that somebody has watched.
+UPDATE login_sessions SET provider_profile = JSON_REMOVE(provider_profile, '$.tokens')
+WHERE status = :status AND expires_at < :expires_at
+    AND JSON_TYPE(JSON_EXTRACT(provider_profile, '$.tokens')) = 'OBJECT'
+ORDER BY expires_at LIMIT :limit;
+
+-- name: wipe_tokens (sqlite)
+UPDATE login_sessions SET provider_profile = json_remove(provider_profile, '$.tokens') WHERE id IN (
+    SELECT id FROM login_sessions
+    WHERE status = :status AND expires_at < :expires_at AND json_type(provider_profile, '$.tokens') = 'object'
+    ORDER BY expires_at LIMIT :limit
+);
+
 -- name: remove_callbacks (mysql)
 DELETE FROM provider_callbacks WHERE created_at < :created_at ORDER BY created_at LIMIT :limit;
 

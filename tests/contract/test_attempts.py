@@ -1,13 +1,16 @@
 """Attempts on both engines: what each one takes in each state, and that a refusal changes nothing."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from hub.accounts.identities import SealedTokens
 from hub.errors import (
     AccountBlocked,
     AlreadyClaimed,
@@ -30,7 +33,7 @@ from hub.realtime.watch import Message
 from hub.store.database import Store
 from hub.tokens.clients import Client
 from hub.tokens.errors import InvalidGrant
-from tests.scanning import LIVES, Desk, Stopped, Waiting, row
+from tests.scanning import LIVES, Desk, Stopped, Waiting, person, row
 from tests.signing_in import LAPTOP, execute, rows
 
 RETURN = "https://shop.example.com/return"
@@ -347,6 +350,31 @@ async def test_expiry_is_written_when_looked_at(desk: Desk, clock: Stopped, data
     told = [await desk.attempts.snapshot(waiting.session_id) for _ in range(2)]
     assert [(snapshot.status, snapshot.seq) for snapshot in told] == [("expired", 2)] * 2
     assert (await row(database_url, waiting))["status"] == "expired"
+
+
+@pytest.mark.parametrize("end", ["cancel", "report", "second", "deadline"])
+async def test_tokens_end_with_the_attempt(desk: Desk, clock: Stopped, database_url: str, end: str) -> None:
+    """WeChat's tokens of a person who did not confirm are kept no longer, but the name is still told."""
+    waiting = await desk.begin()
+    tokens = SealedTokens("v1.access", "v1.refresh", desk.store.now(), "v1.session")
+    identity = replace(person("alice"), nickname="李", tokens=tokens)
+    claimed = await desk.phone.claim(
+        await desk.phone.land(waiting.qr_code), identity.subject, identity.profile()
+    )
+    match end:
+        case "second":
+            with pytest.raises(AlreadyClaimed):
+                await desk.claim(claimed, "bob")
+        case "deadline":
+            clock.forward(LIVES.whole)
+            await desk.attempts.tick(claimed)
+        case _:
+            await desk.answer(waiting, "alice", Answer(end))
+    (kept,) = await rows(database_url, "SELECT status, provider_profile FROM login_sessions")
+    assert kept["status"] == ("expired" if end == "deadline" else "failed")
+    assert "v1." not in kept["provider_profile"]
+    told = (await desk.attempts.by_id(waiting.id)).snapshot()
+    assert json.loads(told.user_info)["nickname"] == "李"
 
 
 async def test_successor_keeps_what_the_browser_asked_for(desk: Desk) -> None:

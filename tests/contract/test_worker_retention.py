@@ -1,11 +1,12 @@
 """What the worker removes and what it keeps, on both engines."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hub.ops.retention import BATCH, RULES, Rule, remove
+from hub.ops.retention import BATCH, RULES, Rule, remove, wipe_tokens
 from hub.store.database import Store
 from tests.signing_in import execute, make_user, rows
 
@@ -156,3 +157,17 @@ async def test_many_rows_go_in_batches(shelf: Shelf) -> None:
     now = shelf.store.now()
     assert sum(await asyncio.gather(*(remove(shelf.store, rule, now) for _ in range(2)))) == 2048
     assert await shelf.count("verification_codes") == 0
+
+
+@pytest.mark.parametrize("status", ["scanned", "confirmed"])
+async def test_tokens_go_soon_after_an_attempt(shelf: Shelf, status: str) -> None:
+    """What an attempt of nobody's watching holds of WeChat's goes minutes after its end, the rest stays."""
+    rule = Rule("login_sessions", "", "expires_at", timedelta(), status)
+    for age in (timedelta(minutes=-1), timedelta(minutes=2)):
+        await shelf.put(rule, age)
+    profile = '{"nickname": "李", "tokens": {"access_token": "v1.access"}}'
+    await execute(shelf.url, "UPDATE login_sessions SET provider_profile = :profile", profile=profile)
+    for _ in range(2):
+        await wipe_tokens(shelf.store, shelf.store.now())
+    kept = await rows(shelf.url, "SELECT provider_profile AS kept FROM login_sessions ORDER BY expires_at")
+    assert [json.loads(str(row["kept"])) for row in kept] == [{"nickname": "李"}, json.loads(profile)]
