@@ -2,11 +2,13 @@
 
 import asyncio
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import bcrypt
 from argon2 import PasswordHasher
@@ -15,6 +17,9 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from hub.errors import FieldError, InvalidRequest, Unavailable
 
 MIN_LENGTH, MAX_LENGTH = 8, 128  # characters (OWASP ASVS 5.0, 6.2.1 and 6.2.9)
+
+_ESTIMATED = 24  # characters; of longer ones an estimate would hold the loop up, and few are weak
+_WEAK = 1  # zxcvbn's score up to which a password falls within a million guesses
 
 _AT_ONCE = 2  # hashes; each takes a core for some 30 ms and 19 MiB of memory
 _WAITING = 100  # hashes asked for and not done; more would keep people waiting for seconds
@@ -97,17 +102,21 @@ def accepted(password: str, names: Iterable[str | None] = (), field: str = "pass
     """Return *password* in the form that is hashed (NFKC); *names* are those of the account.
 
     Any character is allowed. Raises InvalidRequest for one that is too short or too long, common, or one of
-    the names (OWASP ASVS 5.0, 6.2.4 and 6.2.11).
+    the names (OWASP ASVS 5.0, 6.2.4 and 6.2.11); where `zxcvbn` is installed, for one that it calls weak too.
     """
     normal = normalised(password)
     folded = normal.casefold()
+    words = [part for name in names if name for part in (name, name.partition("@")[0])]
     reason = None
     if not MIN_LENGTH <= len(normal) <= MAX_LENGTH:
         reason = f"{MIN_LENGTH} to {MAX_LENGTH} characters"
     elif folded in _common():
         reason = "one of the most common passwords"
-    elif folded in {part.casefold() for name in names if name for part in (name, name.partition("@")[0])}:
+    elif folded in {word.casefold() for word in words}:
         reason = "the account's own name"
+    elif len(normal) <= _ESTIMATED and (strength := _strength(normal, words)):
+        weak = strength["score"] <= _WEAK
+        reason = f"easy to guess. {strength['feedback']['warning']}".strip() if weak else None
     if reason:
         raise InvalidRequest([FieldError(field, reason)])
     return normal
@@ -118,6 +127,17 @@ def _bcrypt_matches(password_hash: str, password: str) -> bool:
         return bcrypt.checkpw(password.encode()[:_BCRYPT_BYTES], password_hash.encode())
     except ValueError:  # a broken hash, or a password with a NUL
         return False
+
+
+def _strength(password: str, words: list[str]) -> Mapping[str, Any] | None:
+    """Return what zxcvbn thinks of *password*, None where it is not installed."""
+    estimate = _zxcvbn()
+    return estimate(password, user_inputs=words) if estimate else None
+
+
+@cache
+def _zxcvbn() -> Callable[..., Mapping[str, Any]] | None:
+    return import_module("zxcvbn").zxcvbn if find_spec("zxcvbn") else None
 
 
 @cache

@@ -14,7 +14,7 @@ from hub.errors import InvalidRequest
 
 
 @pytest.mark.parametrize(
-    "password", ["correct horse", "密码密码密码密码", "x" * 5 + "\t \u00e9", "a1b2c3d4" * 16]
+    "password", ["correct horse", "密码好记却难猜呀", "xq7wz\t \u00e9", "a1b2c3d4" * 16]
 )
 def test_any_character_makes_a_password(password: str) -> None:
     """Spaces, tabs and every script count; nothing else is demanded than a length."""
@@ -39,6 +39,23 @@ def test_weak_passwords_are_refused(password: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         accepted(password, ["li.na@example.com", "LiNa1990", None])
     assert refused.value.errors[0].field == "password"
+
+
+@pytest.mark.parametrize(
+    ("password", "told"),
+    [
+        ("qwertyuiop12", "This is similar to a commonly used password."),
+        ("aaaaaaaaB1", 'Repeats like "aaa" are easy to guess.'),
+        ("cdefghijk", 'Sequences like "abc" or "6543" are easy to guess.'),
+        ("wang.xiaoming9", ""),
+    ],
+)
+def test_strength_is_told(password: str, told: str) -> None:
+    """What zxcvbn finds within a million guesses is refused, with its words; the account's names help it."""
+    with pytest.raises(InvalidRequest) as refused:
+        accepted(password, ["wang.xiaoming@example.com"])
+    assert refused.value.errors[0].reason == f"easy to guess. {told}".strip()
+    assert accepted("wang.xiaoming9") == "wang.xiaoming9"
 
 
 def test_the_part_before_the_at_is_a_name_too() -> None:
