@@ -1,6 +1,7 @@
 """Where codes go: numbers and e-mail addresses, each in the one form that it is kept and compared in."""
 
 import re
+import unicodedata
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
@@ -13,7 +14,7 @@ HOME = "86"
 EMAIL_LENGTH = 254  # characters (RFC 5321 section 4.5.3.1.3, and erratum 1690 of RFC 3696)
 
 _CALLING_CODE = re.compile(r"\+?([1-9][0-9]{0,2})")
-_NUMBER = re.compile(r"[+＋]?[0-9０-９ ().\-]{3,32}")
+_NUMBER = re.compile(r"\+?[0-9 ().\-]{3,32}")
 # A number of a range too new for the library's tables is of an unknown type.
 _MOBILE = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE, PhoneNumberType.UNKNOWN}
 
@@ -23,11 +24,11 @@ def phone(number: str, country_code: str | None = None) -> str:
 
     Raises InvalidRequest for what cannot be a mobile number, or one that is not of the given country.
     """
-    calling = _CALLING_CODE.fullmatch(country_code or HOME)
+    calling = _CALLING_CODE.fullmatch(_narrow(country_code or HOME))
     region = phonenumbers.region_code_for_country_code(int(calling[1])) if calling else "ZZ"
     if calling is None or region == "ZZ":
         raise InvalidRequest([FieldError("country_code", "no country has this calling code")])
-    text = number.strip()
+    text = _narrow(number)
     if not _NUMBER.fullmatch(text):
         raise InvalidRequest([FieldError("phone", "not a phone number")])
     try:
@@ -40,6 +41,11 @@ def phone(number: str, country_code: str | None = None) -> str:
     if country_code and str(parsed.country_code) != calling[1]:
         raise InvalidRequest([FieldError("phone", "not a number of this country")])
     return phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
+
+
+def _narrow(text: str) -> str:
+    """Return what was typed on a keyboard for Chinese with narrow digits, signs and spaces (NFKC)."""
+    return unicodedata.normalize("NFKC", text).strip()
 
 
 def calling_code(address: str) -> str:
