@@ -1,7 +1,7 @@
 """The HTTP edge of the accounts."""
 
 import hashlib
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from types import NoneType
 from typing import Annotated, Literal
 
@@ -32,7 +32,7 @@ from hub.tokens.service import Device, Prove, Sessions
 from hub.web.cookies import REFRESH, Cookies
 from hub.web.operations import Auth, Nothing, Operation
 from hub.web.origins import Origins
-from hub.web.parsing import Body, Printable, bearer, client_address
+from hub.web.parsing import Body, Printable, Prose, bearer, client_address
 
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Nickname = Annotated[Printable, StringConstraints(min_length=2, max_length=64, pattern=r"\S")]
@@ -41,8 +41,11 @@ _USER_AGENT_LENGTH = 512
 
 
 def _day(text: str) -> str:
-    if date.fromisoformat(text).isoformat() != text or not "1900" <= text <= "9999":
+    day = date.fromisoformat(text)
+    if day.isoformat() != text or day.year < 1900:
         raise ValueError("not a day in the form YYYY-MM-DD")
+    if day > datetime.now(UTC).date() + timedelta(days=1):  # in the east it is tomorrow already
+        raise ValueError("nobody is born in the future")
     return text
 
 
@@ -83,7 +86,7 @@ class ChangeProfile(Body):
     """The picture, by https."""
     avatar: Picture | None = None
     """Another name of `avatar_url`."""
-    bio: Annotated[str, StringConstraints(max_length=500)] | None = None
+    bio: Annotated[Prose, StringConstraints(max_length=500)] | None = None
     """What the person says about themselves."""
     gender: Literal["male", "female", "other", "prefer_not_to_say"] | None = None
     """The gender."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import re
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
@@ -25,13 +26,23 @@ class Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, use_attribute_docstrings=True)
 
 
+# The C0 and C1 controls, and what breaks or turns lines: a name with these would show other than it is.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
 def _printable(text: str) -> str:
-    if any(character < " " or character == "\x7f" for character in text):
+    if _CONTROL.search(text):
         raise ValueError("control characters are not allowed")
     return text
 
 
+def _prose(text: str) -> str:
+    _printable(re.sub(r"[\t\r\n]", "", text))
+    return text
+
+
 Printable = Annotated[str, AfterValidator(_printable)]
+Prose = Annotated[str, AfterValidator(_prose)]  # with tabs and line breaks
 
 Model = TypeVar("Model", bound=BaseModel)
 

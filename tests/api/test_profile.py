@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2
@@ -79,6 +80,7 @@ async def test_the_tennis_app_changes_its_profile(tennis: HubProcess) -> None:
             "beginner",
             "Babolat",
         )
+        assert (await patch(bio="左手\n\t网前")).json()["data"]["bio"] == "左手\n\t网前"
         hidden = (await patch(gender="prefer_not_to_say")).json()["data"]
         assert (hidden["gender"], hidden["is_profile_completed"]) == (None, False)
         for members in (
@@ -89,6 +91,11 @@ async def test_the_tennis_app_changes_its_profile(tennis: HubProcess) -> None:
             {"gender": "both"},
             {"birth_date": "1982-02-30"},
             {"birth_date": "19820226"},
+            {"birth_date": f"{datetime.now(UTC).date() + timedelta(days=2)}"},
+            {"bio": "x\0y"},
+            {"nickname": "\u202egpj.exe"},
+            {"nickname": "a\u2028b"},
+            {"nickname": "a\x9bb"},
         ):
             body = refused(await patch(**members), 422, "invalid-request")
             assert [error["field"] for error in body["errors"]] == list(members)
