@@ -18,7 +18,9 @@ SELECT * FROM login_sessions WHERE session_id = :session_id;
 SELECT * FROM login_sessions WHERE session_id IN (:session_id);
 
 -- name: changed
-SELECT session_id, seq FROM login_sessions WHERE session_id IN (:session_id) AND updated_at >= :updated_at;
+-- Everybody who follows an attempt knows its first seq.
+SELECT session_id, seq FROM login_sessions
+WHERE session_id IN (:session_id) AND updated_at >= :updated_at AND seq > 1;
 
 -- name: by_id
 SELECT * FROM login_sessions WHERE id = :id;
