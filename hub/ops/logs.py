@@ -49,7 +49,7 @@ def configure(level: str, *, json: bool) -> None:
     root.setLevel(max(threshold, logging.INFO))
     # The request line is ours; the server's own would show paths, and these can carry a session_id.
     logging.getLogger("uvicorn.access").disabled = True
-    logging.getLogger("uvicorn.error").addFilter(_names_no_path)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_handshake)
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
@@ -76,6 +76,10 @@ def _encode(logger: WrappedLogger, method: str, line: Any) -> bytes:
     return encoded
 
 
-def _names_no_path(record: logging.LogRecord) -> bool:
-    """Tell whether a line of the server may be written: it notes each handshake with the socket's path."""
-    return '"WebSocket %s"' not in str(record.msg)
+def _is_no_handshake(record: logging.LogRecord) -> bool:
+    """Tell whether a line of the server may be written.
+
+    Of each handshake it has two beside ours, and one of them shows the socket's path.
+    """
+    text = str(record.msg)
+    return text != "connection open" and '"WebSocket %s"' not in text

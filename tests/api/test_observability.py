@@ -310,6 +310,23 @@ async def test_each_request_is_one_line(own_hub: HubProcess, http: httpx2.AsyncC
     assert "reason" not in line
 
 
+async def test_each_socket_is_one_line(own_hub: HubProcess) -> None:
+    """A handshake has the one line that every request has, with its route and nothing of its path."""
+    async with Browser(own_hub.url) as browser:
+        await browser.begin()
+        async with browser.socket(**{"X-Request-ID": "trace-a-socket"}) as socket:
+            await frame(socket)
+
+            async def logged() -> bool:
+                return "trace-a-socket" in own_hub.log()
+
+            await until(logged)
+        session_id = browser.attempt["session_id"]
+    (line,) = [line for line in own_hub.log().splitlines() if "trace-a-socket" in line]
+    assert "route=/api/auth/wechat/ws/{session_id}" in line
+    assert session_id not in own_hub.log()
+
+
 async def test_at_debug_the_libraries_keep_quiet(own_hub: HubProcess) -> None:
     """Only our own lines may be that fine: those of others hold frames, headers and values of statements."""
     await sign_in(own_hub.url)
