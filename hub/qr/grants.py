@@ -8,9 +8,8 @@ from starlette.responses import Response
 
 from hub.errors import CsrfFailed, GrantRequired
 from hub.qr.attempt import Attempt
-from hub.web.cookies import Cookies
+from hub.web.cookies import GRANT, Cookies
 
-COOKIE = "hub_grant"
 PREFIX = "hubg_"
 LIFE = 300  # seconds; the attempt's own deadline is shorter
 _TOKEN = "hub_grant_bearer"
@@ -34,11 +33,11 @@ class Grants:
 
     def give(self, response: Response, attempt: Attempt, subject: str) -> None:
         """Let the browser that gets *response* answer for *attempt* as *subject*."""
-        self._cookies.write(response, COOKIE, str(Grant(attempt.key, subject)), LIFE)
+        self._cookies.write(response, GRANT, str(Grant(attempt.key, subject)), LIFE)
 
     def read(self, connection: HTTPConnection) -> Grant | None:
         """Return the grant this browser carries."""
-        return _grant(self._cookies.read(connection, COOKIE, LIFE) or "")
+        return _grant(self._cookies.read(connection, GRANT, LIFE) or "")
 
     def token(self, key: str, subject: str) -> str:
         """Return the bearer by which a program answers for the attempt stored as *key*: `hubg_…`."""

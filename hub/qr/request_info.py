@@ -1,12 +1,33 @@
 """What a person is told about the browser that asks: site, browser, system, address, place, time."""
 
 from datetime import UTC
-from typing import Any
 
 import ua_parser
+from typing_extensions import TypedDict
 
 from hub.audit.places import Place, Places
 from hub.qr.attempt import Attempt
+from hub.web.shapes import described
+
+
+@described
+class Asking(TypedDict):
+    """The browser that asks; what is not known is null."""
+
+    site: str
+    """What is being signed in to."""
+    browser: str | None
+    """The browser's name."""
+    os: str | None
+    """Its system."""
+    ip: str
+    """Its address."""
+    city: str | None
+    """Where that is."""
+    requested_at: str
+    """When it asked, in ISO 8601 and UTC."""
+    mismatch: bool
+    """Whether phone and browser are known to be in different places."""
 
 
 class RequestInfo:
@@ -18,7 +39,7 @@ class RequestInfo:
         # The rules take so long to load that the first person would wait for it.
         ua_parser.parse("Mozilla/5.0")
 
-    def describe(self, attempt: Attempt, phone_address: str, language: str) -> dict[str, Any]:
+    def describe(self, attempt: Attempt, phone_address: str, language: str) -> Asking:
         """Return `{site, browser, os, ip, city, requested_at, mismatch}`; unknown parts are None.
 
         `mismatch` tells that phone and browser are known to be in different places.

@@ -3,13 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
 from sse_starlette import ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from hub.errors import FieldError, InvalidRequest, NotFound
 from hub.limits.concurrency import OpenStreams
@@ -23,66 +21,31 @@ from hub.qr.grants import PREFIX as GRANT
 from hub.qr.grants import Grants
 from hub.qr.identifiers import hashed
 from hub.qr.open_platform.service import OpenPlatform
+from hub.qr.operations import (
+    CONFIRM,
+    CREATE,
+    DRAW_PNG,
+    DRAW_SVG,
+    EVENTS,
+    REDEEM,
+    SCAN,
+    STATUS,
+    Create,
+    Created,
+    StatusReply,
+)
 from hub.qr.phone import Answer, Phone
 from hub.qr.redemption import Redemption, challenge_binding, cookie_binding
 from hub.qr.request_info import RequestInfo
 from hub.qr.states import PROVIDER_DOORS, Status
 from hub.tokens.clients import Clients
 from hub.tokens.service import Device, Sessions
-from hub.web.answers import success
 from hub.web.cookies import REFRESH, Cookies
 from hub.web.language import language
 from hub.web.origins import Origins
-from hub.web.parsing import Body, Printable, bearer, body, client_address, query
+from hub.web.parsing import bearer, client_address
 from hub.web.streams import event_stream, last_event_id
 from hub.wechat.replies import Image
-
-SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")]
-QrCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$")]
-
-
-class Create(Body):
-    """`POST /api/auth/wechat/qr-code`."""
-
-    redirect_uri: Annotated[str, StringConstraints(min_length=1, max_length=2000)] | None = None
-    state: Annotated[Printable, StringConstraints(max_length=512)] | None = None
-    code_challenge: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")] | None = None
-    code_challenge_method: Literal["S256"] = "S256"
-    door: Literal["h5", "official_account", "open_platform", "mini_program", "app"] | None = None
-    purpose: Literal["login", "bind"] = "login"
-
-
-class Watch(Body):
-    """The query of `status` and `events`."""
-
-    seq: Annotated[int, Field(ge=0, le=2**31)] | None = None
-    wait: Annotated[float, Field(ge=0, le=60)] = 0
-
-
-class Scan(Body):
-    """`POST /api/auth/wechat/scan`."""
-
-    qr_code: QrCode
-
-
-class Confirm(Body):
-    """`POST /api/auth/wechat/confirm`."""
-
-    session_id: SessionId
-    action: Literal["confirm", "cancel", "report"]
-    acknowledged: bool = False
-
-
-class Redeem(Body):
-    """`POST /api/auth/wechat/token`."""
-
-    session_id: SessionId
-    code_verifier: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]{43,128}$")] | None = None
-    device_name: Annotated[Printable, StringConstraints(max_length=100)] | None = None
-    device_type: Annotated[Printable, StringConstraints(max_length=20)] | None = None
-    device_id: Annotated[Printable, StringConstraints(max_length=128)] | None = None
-    token_delivery: Literal["body", "cookie"] = "body"
-
 
 _NO_COOKIE = ("cross-site", "same-site")  # from there no call can set one (Fetch Metadata, Sec-Fetch-Site)
 
@@ -141,16 +104,15 @@ class QrRoutes:
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
-        at = "/api/auth/wechat"
         return [
-            Route(f"{at}/qr-code", self.create, methods=["POST"]),
-            Route(f"{at}/qr-code/{{qr_code}}.svg", self.svg, methods=["GET"]),
-            Route(f"{at}/qr-code/{{qr_code}}.png", self.png, methods=["GET"]),
-            Route(f"{at}/status/{{session_id}}", self.status, methods=["GET"]),
-            Route(f"{at}/events/{{session_id}}", self.events, methods=["GET"]),
-            Route(f"{at}/scan", self.scan, methods=["POST"]),
-            Route(f"{at}/confirm", self.confirm, methods=["POST"]),
-            Route(f"{at}/token", self.token, methods=["POST"]),
+            CREATE.route(self.create),
+            DRAW_SVG.route(self.svg),
+            DRAW_PNG.route(self.png),
+            STATUS.route(self.status),
+            EVENTS.route(self.events),
+            SCAN.route(self.scan),
+            CONFIRM.route(self.confirm),
+            REDEEM.route(self.token),
         ]
 
     def release(self) -> None:
@@ -163,7 +125,7 @@ class QrRoutes:
         """Begin an attempt, bound to this browser by challenge or cookie."""
         self._origins.check(request)
         headers = await self._guard.spend(QR, client_address(request))
-        asked = await body(request, Create, optional=True)
+        asked = await CREATE.read(request)
         binds = asked.purpose == "bind"
         initiator = await self._binding.initiator(bearer(request)) if binds else Initiator()
         door = self._allow(asked)
@@ -186,7 +148,7 @@ class QrRoutes:
                 initiator=initiator,
             )
         )
-        response = success(self._created(attempt, secret), headers=headers)
+        response = CREATE.answer(self._created(attempt, secret), headers)
         if secret:
             self._cookies.bind(request, response, secret)
         return response
@@ -211,7 +173,7 @@ class QrRoutes:
     async def status(self, request: Request) -> Response:
         """Answer the snapshot; with `seq` and `wait` only once there is a newer one, else 304."""
         session_id = request.path_params["session_id"]
-        asked = query(request, Watch)
+        asked = await STATUS.read(request)
         known = asked.seq if asked.seq is not None else _etag(request)
         snapshot = await self._attempts.snapshot(session_id)
         if known is not None and snapshot.seq <= known and asked.wait and not snapshot.final:
@@ -220,23 +182,26 @@ class QrRoutes:
         headers = {"etag": f'"{snapshot.seq}"', "cache-control": "no-cache"}
         if known is not None and snapshot.seq <= known:
             return Response(status_code=304, headers=headers)
-        answer = json.loads(snapshot.frame(session_id, self._base_url, self._attempts.store.now()))
+        answer: StatusReply = json.loads(
+            snapshot.frame(session_id, self._base_url, self._attempts.store.now())
+        )
         if snapshot.door in PROVIDER_DOORS and snapshot.status is Status.PENDING:
             attempt = await self._attempts.by_session(session_id)
-            answer |= self._authorization(attempt, self._cookies.binding(request))
+            if url := self._authorize_url(attempt, self._cookies.binding(request)):
+                answer["authorize_url"] = url
             headers["cache-control"] = "no-store"
         if snapshot.redirects and snapshot.status is Status.CONFIRMED:
             url = await self._redemption.redirect_url(session_id, self._cookies.binding(request))
             if url:
                 answer["redirect_url"] = url
                 headers["cache-control"] = "no-store"
-        return success(answer, headers=headers)
+        return STATUS.answer(answer, headers)
 
     async def events(self, request: Request) -> Response:
         """Stream the snapshots as server-sent events; `id` is `seq`."""
         session_id = request.path_params["session_id"]
         self._origins.check(request)
-        asked = query(request, Watch)
+        asked = await EVENTS.read(request)
         last = last_event_id(request)
         seq = (asked.seq or 0) if last is None else last
         first = await self._attempts.by_session(session_id)  # a 404 is a plain answer, not an event
@@ -250,12 +215,11 @@ class QrRoutes:
         """Claim an attempt by the customer's app, whose person is signed in."""
         claims = await self._sessions.verify(bearer(request) or "")
         headers = await self._guard.spend(VERIFY, client_address(request))
-        asked = await body(request, Scan)
+        asked = await SCAN.read(request)
         attempt = await self._phone.scan_in_app(asked.qr_code, int(claims.sub))
         session_id = self._attempts.made.session_id(attempt.session_seed, attempt.key)
         info = self._info.describe(attempt, client_address(request), language(request))
-        reply = {"session_id": session_id, "request": info}
-        return success(reply, headers=headers)
+        return SCAN.answer({"session_id": session_id, "request": info}, headers)
 
     async def confirm(self, request: Request) -> Response:
         """Confirm, decline or report, by the phone that scanned."""
@@ -265,7 +229,7 @@ class QrRoutes:
         claims = await self._sessions.verify(token) if token else None
         if claims is None:
             self._origins.check(request, demanded=True)
-        asked = await body(request, Confirm)
+        asked = await CONFIRM.read(request)
         if claims is not None:
             subject = f"hub:{claims.sub}"
         else:
@@ -278,13 +242,13 @@ class QrRoutes:
             on_page=token is None,
             acknowledged=asked.acknowledged,
         )
-        return success({"status": attempt.status})
+        return CONFIRM.answer({"status": attempt.status})
 
     async def token(self, request: Request) -> Response:
         """Redeem a confirmed attempt, once."""
         self._origins.check(request)
         headers = await self._guard.spend(VERIFY, client_address(request))
-        asked = await body(request, Redeem)
+        asked = await REDEEM.read(request)
         device = device_of(request, asked.device_name, asked.device_type, asked.device_id)
         signed_in = await self._redemption.by_session(
             asked.session_id,
@@ -294,9 +258,9 @@ class QrRoutes:
         )
         reply = signed_in.tokens.reply()
         if asked.token_delivery == "body":
-            return success(reply, headers=headers)
+            return REDEEM.answer(reply, headers)
         refresh_token = reply.pop("refresh_token")
-        response = success(reply, headers=headers)
+        response = REDEEM.answer(reply, headers)
         self._cookies.write(
             response, REFRESH, refresh_token, signed_in.tokens.refresh_expires_in, same_site="strict"
         )
@@ -332,15 +296,14 @@ class QrRoutes:
             return qr_code
         return attempt.qr_content or f"{self._base_url}/s/{qr_code}"
 
-    def _authorization(self, attempt: Attempt, secret: str | None) -> dict[str, str]:
-        url = self._open_platform.authorize_url(attempt, secret) if self._open_platform else None
-        return {"authorize_url": url} if url else {}
+    def _authorize_url(self, attempt: Attempt, secret: str | None) -> str | None:
+        return self._open_platform.authorize_url(attempt, secret) if self._open_platform else None
 
-    def _created(self, attempt: Attempt, secret: str) -> dict[str, Any]:
+    def _created(self, attempt: Attempt, secret: str) -> Created:
         session_id = self._attempts.made.session_id(attempt.session_seed, attempt.key)
         now = self._attempts.store.now()
         at = f"{self._base_url}/api/auth/wechat"
-        return {
+        created: Created = {
             "session_id": session_id,
             "qr_code": attempt.qr_code,
             "qr_url": image_url(self._base_url, attempt.qr_code, attempt.door),
@@ -350,8 +313,10 @@ class QrRoutes:
             "ws_url": f"{at.replace('http', 'ws', 1)}/ws/{session_id}",
             "events_url": f"{at}/events/{session_id}",
             "status_url": f"{at}/status/{session_id}",
-            **self._authorization(attempt, secret),
         }
+        if url := self._authorize_url(attempt, secret):
+            created["authorize_url"] = url
+        return created
 
     async def _wait(self, request: Request, seq: int, wait: float) -> Snapshot | None:
         session_id = request.path_params["session_id"]

@@ -1,9 +1,9 @@
 """The WebSocket edge of the QR sign-in: one conversation per waiting browser."""
 
 from contextlib import ExitStack
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.routing import BaseRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from hub.errors import HubError
@@ -14,13 +14,13 @@ from hub.qr.attempts import Attempts
 from hub.qr.follow import delivered
 from hub.qr.following import Following
 from hub.qr.identifiers import hashed
+from hub.qr.operations import WAITING, Cancel, Refresh
 from hub.qr.phone import Phone
-from hub.qr.routes import Watch
 from hub.qr.states import Status
 from hub.realtime.wheel import Wheel
 from hub.web.language import language
 from hub.web.origins import Origins
-from hub.web.parsing import client_address, query
+from hub.web.parsing import client_address
 from hub.web.problems import refuse
 from hub.web.sockets import CLOSED_DONE, Conversation, OpenSockets, accept
 
@@ -53,13 +53,13 @@ class QrSockets:
 
     def routes(self) -> list[BaseRoute]:
         """Return the route."""
-        return [WebSocketRoute("/api/auth/wechat/ws/{session_id}", self.serve)]
+        return [WAITING.route(self.serve)]
 
     async def serve(self, websocket: WebSocket) -> None:
         """Check, subscribe, accept, and talk until one side ends it; refusals are plain HTTP answers."""
         try:
             self._origins.check(websocket)
-            known = query(websocket, Watch).seq or 0
+            known = WAITING.read(websocket).seq or 0
             following = Following(self.attempts, websocket.path_params["session_id"])
             place = client_address(websocket), hashed(following.session_id)
             with ExitStack() as undo:
@@ -85,7 +85,7 @@ class QrConversation(Conversation):
 
     __slots__ = ("_final", "_following", "_hub", "_place", "_slot", "_unsent")
 
-    types: ClassVar = ("refresh", "cancel")
+    channel: ClassVar = WAITING
 
     def __init__(
         self,
@@ -137,9 +137,9 @@ class QrConversation(Conversation):
         if self._final is not None:
             self.line.close(_CLOSED_FINAL[self._final.status], self._final.reason or "")
 
-    async def obey(self, frame: dict[str, Any]) -> None:
+    async def obey(self, frame: Cancel | Refresh) -> None:
         """Cancel the attempt, or go on with its successor on the same socket."""
-        if frame["type"] == "cancel":
+        if isinstance(frame, Cancel):
             await self._hub.phone.cancel(self._following.session_id)
         else:
             await self._refresh()

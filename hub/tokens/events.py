@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 import structlog
+from typing_extensions import TypedDict
 
 from hub.errors import StoreUnavailable
 from hub.realtime.broker import Broker
 from hub.realtime.watch import Message
 from hub.store.database import Connection, Store
 from hub.web.answers import moment
+from hub.web.shapes import described
 
 log = structlog.stdlib.get_logger("hub.events")
 
@@ -23,15 +25,29 @@ PAGE = 100  # events read at once
 _KEPT = 60.0  # seconds that the broker keeps the newest seq, which nobody reads
 
 
+@described
+class EventFrame(TypedDict):
+    """Something has happened to the account."""
+
+    type: EventType
+    """What has happened."""
+    seq: int
+    """The event's place in the account's order, which has no gaps."""
+    created_at: str
+    """When, in ISO 8601 and UTC."""
+    data: Mapping[str, Any]
+    """What is to be known of it."""
+
+
 class Event(NamedTuple):
     """One event of an account; *seq* counts from 1."""
 
     seq: int
-    type: str
+    type: EventType
     payload: Mapping[str, Any]
     created_at: datetime
 
-    def frame(self) -> dict[str, Any]:
+    def frame(self) -> EventFrame:
         """Return the wire form, the same on both channels."""
         return {
             "type": self.type,

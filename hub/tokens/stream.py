@@ -7,7 +7,7 @@ is told what it missed.
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import structlog
 from prometheus_client import Counter
@@ -15,23 +15,26 @@ from pydantic import Field
 from sse_starlette import ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from typing_extensions import TypedDict
 
-from hub.errors import FieldError, HubError, InvalidRequest, Unauthorized
+from hub.errors import HubError, OriginNotAllowed, TooManySockets, Unauthorized
 from hub.limits.concurrency import PER_ADDRESS, OpenStreams
 from hub.limits.networks import counted
 from hub.realtime.wheel import Wheel
 from hub.tokens.claims import Claims
-from hub.tokens.events import Event
+from hub.tokens.events import Event, EventFrame
 from hub.tokens.follow import Follower, Followers
 from hub.tokens.service import Sessions
 from hub.web.answers import dump
 from hub.web.language import language
+from hub.web.operations import EVENT_STREAM, Auth, Channel, Frame, Operation
 from hub.web.origins import Origins
-from hub.web.parsing import Body, bearer, client_address, query
+from hub.web.parsing import Body, bearer, client_address
 from hub.web.problems import refuse
-from hub.web.sockets import CLOSED_DEFECT, Conversation, OpenSockets, accept
+from hub.web.shapes import Raw, described
+from hub.web.sockets import CLOSED_DEFECT, CLOSES, SENT, Conversation, OpenSockets, accept
 from hub.web.streams import event_stream, last_event_id
 
 log = structlog.stdlib.get_logger("hub.events")
@@ -46,9 +49,59 @@ CLOSED_SIGNED_OUT = 4501
 
 
 class Resume(Body):
-    """The query of both channels: the last event that the client knows; without it only new ones are told."""
+    """The query of both channels."""
 
     seq: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
+    """The last event that the client knows; without it only new ones are told."""
+
+
+class Authenticate(Frame):
+    """Shows an access token: the first one within 5 seconds, the next one before it ends."""
+
+    type: Literal["auth"]
+    access_token: str
+    """The access token; each later one is of the same session."""
+
+
+@described
+class Authenticated(TypedDict):
+    """The stream is open, or goes on with another access token."""
+
+    type: Literal["authenticated"]
+    """What kind of frame it is."""
+    session_id: str
+    """The session of the access token."""
+    seq: int
+    """The event after which the stream goes on."""
+    expires_in: int
+    """Seconds until another access token is needed."""
+
+
+_RESUMING = {"Last-Event-ID": "The `id` of the last event that the caller knows; it goes before `seq`."}
+ACCOUNT = Channel(
+    path="/api/sessions/stream",
+    asked=Resume,
+    takes=(Authenticate,),
+    sends=(Authenticated, EventFrame, *SENT),
+    closes={
+        **CLOSES,
+        CLOSED_UNAUTHORIZED: "No good access token in time, or it has ended: come back with another one.",
+        4429: "The session has too many streams, or the address too many tries: come back later.",
+        CLOSED_SIGNED_OUT: "The session has ended: sign in again.",
+    },
+    problems=(OriginNotAllowed, TooManySockets),
+)
+ACCOUNT_EVENTS = Operation(
+    method="GET",
+    path="/api/sessions/events",
+    asked=Resume,
+    told=Raw,
+    auth=(Auth.ACCESS_TOKEN,),
+    headers=_RESUMING,
+    answers=(EVENT_STREAM,),
+    events=(Authenticated, EventFrame),
+    problems=(Unauthorized, OriginNotAllowed, TooManySockets),
+)
 
 
 class AccountStream:
@@ -73,15 +126,15 @@ class AccountStream:
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
         return [
-            WebSocketRoute("/api/sessions/stream", self.serve),
-            Route("/api/sessions/events", self.events, methods=["GET"]),
+            ACCOUNT.route(self.serve),
+            ACCOUNT_EVENTS.route(self.events),
         ]
 
     async def serve(self, websocket: WebSocket) -> None:
         """Check, accept, wait for the access token, and talk until one side ends it."""
         try:
             self._origins.check(websocket)
-            asked = query(websocket, Resume)
+            asked = ACCOUNT.read(websocket)
             address = counted(client_address(websocket))
             with ExitStack() as undo:
                 self.streams.take_one(address, PER_ADDRESS)
@@ -101,7 +154,7 @@ class AccountStream:
         claims = await self.sessions.verify(bearer(request))
         seq = last_event_id(request)
         if seq is None:
-            seq = query(request, Resume).seq
+            seq = (await ACCOUNT_EVENTS.read(request)).seq
         address, held = counted(client_address(request)), _key(claims)
         self.streams.check_one(address, PER_ADDRESS)
         self.streams.check_one(held, PER_SESSION)
@@ -118,7 +171,7 @@ class AccountStream:
                     EVENTS.labels(event.type, "sse").inc()
                     yield _sent(event.frame())
 
-    def greeting(self, claims: Claims, follower: Follower) -> dict[str, Any]:
+    def greeting(self, claims: Claims, follower: Follower) -> Authenticated:
         """Return the first frame, which is sent again for each further access token."""
         return {
             "type": "authenticated",
@@ -133,7 +186,7 @@ class AccountConversation(Conversation):
 
     __slots__ = ("_address", "_follower", "_held", "_room", "_seq", "_slot", "_stream", "_telling")
 
-    types: ClassVar = ("auth",)
+    channel: ClassVar = ACCOUNT
 
     def __init__(self, stream: AccountStream, language: str, address: str, seq: int | None) -> None:
         super().__init__(language)
@@ -170,18 +223,15 @@ class AccountConversation(Conversation):
         reason = "the access token has ended" if self._follower else "no access token in time"
         self.line.close(CLOSED_UNAUTHORIZED, reason)
 
-    async def obey(self, frame: dict[str, Any]) -> None:
+    async def obey(self, frame: Authenticate) -> None:
         """Take an access token: the first opens the stream, each further one of its session prolongs it."""
-        access_token = frame.get("access_token")
-        if not isinstance(access_token, str):
-            raise InvalidRequest([FieldError("access_token", "must be a string")])
         if self._follower is None:
             try:
-                await self._open(access_token)
+                await self._open(frame.access_token)
             except HubError as error:
                 self.line.close(error.close_code, error.slug)
             return
-        claims = await self._stream.sessions.verify(access_token)
+        claims = await self._stream.sessions.verify(frame.access_token)
         if claims.sid != self._follower.sid:
             raise Unauthorized("an access token of another session")
         self._greet(claims, self._follower)
@@ -230,7 +280,7 @@ async def _before(deadline: float, follower: Follower) -> Event | None:
         return None
 
 
-def _sent(frame: dict[str, Any]) -> ServerSentEvent:
+def _sent(frame: Authenticated | EventFrame) -> ServerSentEvent:
     return ServerSentEvent(dump(frame).decode(), id=str(frame["seq"]))
 
 

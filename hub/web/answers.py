@@ -4,14 +4,58 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Literal, NotRequired
 
 from starlette.responses import Response
+from typing_extensions import TypedDict
 
 from hub.errors import HubError, InvalidRequest
 from hub.web.language import translate
+from hub.web.shapes import described
 
 PROBLEM = "application/problem+json"
+
+
+@described
+class FieldReason(TypedDict):
+    """One refused member of a request."""
+
+    field: str
+    """Its dotted path."""
+    reason: str
+    """Why it was refused."""
+
+
+@described
+class Refusal(TypedDict):
+    """What is told of a refusal, in an answer and in a frame."""
+
+    success: Literal[False]
+    """Nothing was done."""
+    code: int
+    """The same as `status`."""
+    message: str
+    """What a person may read, in their language."""
+    data: None
+    """Nothing."""
+    title: str
+    """The problem's name, in English."""
+    status: int
+    """The HTTP status."""
+    detail: str
+    """The same as `message`."""
+    retry_after: NotRequired[int]
+    """Seconds until it is worth another try."""
+    errors: NotRequired[list[FieldReason]]
+    """The members that were refused."""
+
+
+class Problem(Refusal):
+    """A problem body (RFC 9457), with the members of the envelope."""
+
+    type: str
+    """Which problem it is, for programs; the address of a page that explains it."""
+
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
@@ -34,11 +78,11 @@ def success(
     return Response(body, status, {"cache-control": "no-store", **(headers or {})}, "application/json")
 
 
-def problem(error: HubError, language: str, **members: object) -> dict[str, Any]:
-    """Return the problem body of *error* in *language*, with extension *members* (RFC 9457 section 3.2)."""
+def problem(error: HubError, language: str) -> Problem:
+    """Return the problem body of *error* in *language* (RFC 9457 section 3)."""
     wait = None if error.retry_after is None else max(1, math.ceil(error.retry_after))
     message = translate(language, f"problem.{error.slug}", retry_after=1 if wait is None else wait)
-    body: dict[str, Any] = {
+    body: Problem = {
         "success": False,
         "code": error.status,
         "message": message,
@@ -47,18 +91,17 @@ def problem(error: HubError, language: str, **members: object) -> dict[str, Any]
         "title": translate("en", f"problem.{error.slug}.title"),
         "status": error.status,
         "detail": message,
-        **members,
     }
     if wait is not None:
         body["retry_after"] = wait
     if isinstance(error, InvalidRequest):
-        body["errors"] = [item._asdict() for item in error.errors]
+        body["errors"] = [{"field": item.field, "reason": item.reason} for item in error.errors]
     return body
 
 
-def refusal(error: HubError, language: str, **members: object) -> Response:
+def refusal(error: HubError, language: str) -> Response:
     """Return *error* as an HTTP answer: problem body, status, Retry-After and the error's own headers."""
-    body = problem(error, language, **members)
+    body = problem(error, language)
     headers = {"cache-control": "no-store", "content-language": language, **error.headers}
     if "retry_after" in body:
         headers["retry-after"] = str(body["retry_after"])

@@ -10,6 +10,7 @@ from itsdangerous import BadData, TimestampSigner
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+GRANT = "hub_grant"
 BINDING = "hub_binding"
 BINDING_AGE = 30 * 86400
 REFRESH = "hub_refresh"

@@ -10,7 +10,8 @@ from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from hub.errors import (
     BadRequest,
@@ -72,7 +73,8 @@ class Operation(Generic[Asked, Told]):
     all stands for `{}`. What every operation can answer, and what follows from the input that it reads, need
     not be named in *problems*. *lenient* are parameters of the query that are read, but never refused, and
     *headers* those of the request, each with its meaning; *path_parameters* say what the path names.
-    *limited* operations answer the RateLimit headers.
+    *limited* operations answer the RateLimit headers, and every envelope has *reply_headers*; *events* are
+    the shapes of what an event stream tells.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
@@ -88,6 +90,8 @@ class Operation(Generic[Asked, Told]):
     limited: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     lenient: Mapping[str, str] = field(default_factory=dict)
+    reply_headers: Mapping[str, str] = field(default_factory=dict)
+    events: tuple[Any, ...] = ()
 
     async def read(self, request: Request) -> Asked:
         """Return the input. Raises as `query`, `form` or `body`."""
@@ -118,9 +122,53 @@ class Operation(Generic[Asked, Told]):
         return tuple(dict.fromkeys(found))
 
 
+class Frame(Body):
+    """What a client says on a socket; `type` is a literal in each of them."""
+
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Channel(Generic[Asked]):
+    """One WebSocket: *asked* is the query of its handshake, which answers *problems* where it is refused.
+
+    *takes* are the frames that clients send, *sends* the shapes of those that they are sent, *closes* the
+    close codes with what they mean.
+    """
+
+    path: str
+    path_parameters: Mapping[str, str] = field(default_factory=dict)
+    asked: type[Asked]
+    takes: tuple[type[Frame], ...]
+    sends: tuple[Any, ...]
+    closes: Mapping[int, str]
+    problems: tuple[type[HubError], ...] = ()
+
+    def read(self, websocket: WebSocket) -> Asked:
+        """Return the query. Raises InvalidRequest."""
+        return query(websocket, self.asked)
+
+    def route(self, endpoint: Callable[[WebSocket], Awaitable[None]]) -> "ChannelRoute":
+        """Return the route that leads to *endpoint*, whose docstring describes the channel."""
+        return ChannelRoute(self, endpoint)
+
+    @property
+    def refusals(self) -> tuple[type[HubError], ...]:
+        """Every problem that the handshake can answer."""
+        return tuple(dict.fromkeys((*self.problems, InvalidRequest, StoreUnavailable, InternalError)))
+
+
 class OperationRoute(Route):
     """A route that knows what it declares."""
 
     def __init__(self, operation: Operation[Any, Any], endpoint: Endpoint) -> None:
         super().__init__(operation.path, endpoint, methods=[operation.method])
         self.operation = operation
+
+
+class ChannelRoute(WebSocketRoute):
+    """A route that knows what it declares."""
+
+    def __init__(self, channel: Channel[Any], endpoint: Callable[[WebSocket], Awaitable[None]]) -> None:
+        super().__init__(channel.path, endpoint)
+        self.channel = channel

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
@@ -83,6 +84,14 @@ async def raw_body(request: Request, limit: int, seconds: float) -> bytes:
 def query(request: HTTPConnection, model: type[Model]) -> Model:
     """Return the query string as *model*. Raises InvalidRequest."""
     return _pairs(request.query_params.multi_items(), model)
+
+
+def members(given: Mapping[str, Any], model: type[Model]) -> Model:
+    """Return members that were read already as *model*. Raises InvalidRequest."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise _refused(error) from None
 
 
 def bearer(connection: HTTPConnection) -> str | None:

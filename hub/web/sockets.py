@@ -4,15 +4,21 @@ import asyncio
 import json
 import random
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, ClassVar, Final, Literal, get_args
 
 import structlog
 from prometheus_client import Gauge
 from starlette.websockets import WebSocket
+from typing_extensions import TypedDict
 
 from hub.errors import BadRequest, FieldError, HubError, InvalidRequest
-from hub.web.answers import dump, problem
-from hub.web.line import AsgiLine, Line
+from hub.web.answers import Refusal, dump, problem
+from hub.web.line import CLOSED_SLOW, AsgiLine, Line
+from hub.web.operations import Channel, Frame
+from hub.web.parsing import members
+from hub.web.shapes import described
 
 log = structlog.stdlib.get_logger("hub.web")
 
@@ -25,7 +31,46 @@ _STRIKES = 3
 CLOSED_DONE = 1000
 CLOSED_DEFECT = 1011
 CLOSED_RESTART = 1012
+CLOSED_OVERLOAD = 1013
+CLOSED_LARGE = 1009
 CLOSED_MISUSE = 4500
+
+CLOSES: Final[Mapping[int, str]] = {
+    CLOSED_LARGE: f"A frame was over {FRAME_LIMIT} bytes.",
+    CLOSED_DEFECT: "A defect of the hub; come back, with jitter.",
+    CLOSED_RESTART: "The hub stops or restarts; come back when the reason says, on any node.",
+    CLOSED_OVERLOAD: "A part that is needed is away; come back, with jitter.",
+    CLOSED_SLOW: "The client takes too long to read, or does not answer pings; come back.",
+    CLOSED_MISUSE: "Three frames in error, or what was followed is gone; do not come back like that.",
+}
+"""The close codes of every socket, with what they mean."""
+
+
+class Ping(Frame):
+    """Asks for a `pong`."""
+
+    type: Literal["ping"]
+
+
+@described
+class Pong(TypedDict):
+    """Answers a `ping`."""
+
+    type: Literal["pong"]
+    """What kind of frame it is."""
+
+
+class ErrorFrame(Refusal):
+    """Refuses a frame, with the members of a problem body."""
+
+    type: Literal["error"]
+    """What kind of frame it is."""
+    problem: str
+    """Which problem it is, the `type` of its body."""
+
+
+SENT: Final = (Pong, ErrorFrame)
+"""What every socket may send."""
 
 
 async def accept(websocket: WebSocket) -> None:
@@ -43,8 +88,8 @@ class Conversation(ABC):
 
     __slots__ = ("_language", "_strikes", "line")
 
-    types: ClassVar[tuple[str, ...]]
-    """The frame types that `obey` knows."""
+    channel: ClassVar[Channel[Any]]
+    """What the socket declares; `obey` is given each of the frames that it takes."""
 
     def __init__(self, language: str) -> None:
         self._language = language
@@ -64,10 +109,10 @@ class Conversation(ABC):
         """Let go of everything: the socket is no more."""
 
     @abstractmethod
-    async def obey(self, frame: dict[str, Any]) -> None:
-        """Do what a frame asks whose type is one of `types`. Raises HubError, which the client is told."""
+    async def obey(self, frame: Any) -> None:
+        """Do what a frame of the channel asks. Raises HubError, which the client is told."""
 
-    def send(self, frame: dict[str, Any]) -> None:
+    def send(self, frame: Mapping[str, Any]) -> None:
         """Send one frame."""
         self.line.send(dump(frame))
 
@@ -94,12 +139,19 @@ class Conversation(ABC):
         if not isinstance(frame, dict):
             raise BadRequest("not a JSON object")
         kind = frame.get("type")
+        known = _kinds(self.channel.takes)
         if kind == "ping":
-            self.send({"type": "pong"})
-        elif kind in self.types:
-            await self.obey(frame)
+            pong: Pong = {"type": "pong"}
+            self.send(pong)
+        elif isinstance(kind, str) and kind in known:
+            await self.obey(members(frame, known[kind]))
         else:
-            raise InvalidRequest([FieldError("type", f"must be {', '.join(self.types)} or ping")])
+            raise InvalidRequest([FieldError("type", f"must be {', '.join(known)} or ping")])
+
+
+@cache
+def _kinds(takes: Sequence[type[Frame]]) -> dict[str, type[Frame]]:
+    return {get_args(kind.model_fields["type"].annotation)[0]: kind for kind in takes}
 
 
 class OpenSockets:

@@ -19,10 +19,12 @@ import structlog
 from prometheus_client import Counter
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
-from hub.errors import BadRequest, Forbidden, Unavailable
+from hub.errors import BadRequest, Forbidden, PayloadTooLarge, Unavailable
+from hub.web.operations import Answer, Nothing, Operation
 from hub.web.parsing import raw_body
+from hub.web.shapes import Raw
 from hub.web.tasks import Tasks
 from hub.wechat.crypto import AesKey, MessageCrypto, Untrusted
 from hub.wechat.messages import Members, Message, parse, render, sealed_reply, text_reply
@@ -42,9 +44,34 @@ _MOST: Final = 1000  # pushes under way at once; WeChat comes again with what is
 _OPENID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SECONDS = re.compile(r"[0-9]{1,10}")
 _NEW_FOLLOWER = "qrscene_"
+_REPLIES: Final = ("text/plain", "application/xml", "application/json")
 
 Kind = Literal["scan", "subscribe", "unsubscribe", "other"]
 _KINDS: Final[dict[str, Kind]] = {"scan": "scan", "subscribe": "subscribe", "unsubscribe": "unsubscribe"}
+
+_SIGNED = {
+    "signature": "WeChat's signature.",
+    "timestamp": "When it signed, in POSIX seconds.",
+    "nonce": "What it signed beside that.",
+}
+VERIFY = Operation(
+    method="GET",
+    path="/api/auth/wechat/push",
+    asked=Nothing,
+    told=Raw,
+    lenient={**_SIGNED, "echostr": "What is to be answered."},
+    answers=(Answer(200, "`echostr`", ("text/plain",)),),
+    problems=(Forbidden,),
+)
+RECEIVE = Operation(
+    method="POST",
+    path="/api/auth/wechat/push",
+    asked=Nothing,
+    told=Raw,
+    lenient={**_SIGNED, "msg_signature": "The signature of an encrypted push."},
+    answers=(Answer(200, "Taken, with the reply or `success`", _REPLIES),),
+    problems=(Forbidden, BadRequest, PayloadTooLarge, Unavailable),
+)
 
 
 class Event(NamedTuple):
@@ -79,8 +106,7 @@ class Push:
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
-        at = "/api/auth/wechat/push"
-        return [Route(at, self.verify, methods=["GET"]), Route(at, self.receive, methods=["POST"])]
+        return [VERIFY.route(self.verify), RECEIVE.route(self.receive)]
 
     async def start(self) -> None:
         """Nothing has to be opened."""

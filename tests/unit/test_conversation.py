@@ -1,7 +1,7 @@
 """Socket conversations on a server that parks none: over Starlette's own client, or a scripted server."""
 
 import asyncio
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
 import pytest
 from starlette.applications import Starlette
@@ -12,15 +12,22 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from hub.web import line
 from hub.web.line import AsgiLine
-from hub.web.sockets import Conversation, OpenSockets, accept
+from hub.web.operations import Channel, Frame, Nothing
+from hub.web.sockets import CLOSES, SENT, Conversation, OpenSockets, accept
 
 LIMIT = 10.0
+
+
+class Again(Frame):
+    """Asks for more."""
+
+    type: Literal["again"]
 
 
 class Greeting(Conversation):
     """Greets, and answers `again` by failing."""
 
-    types: ClassVar = ("again",)
+    channel: ClassVar = Channel(path="/", asked=Nothing, takes=(Again,), sends=SENT, closes=CLOSES)
 
     def __init__(self) -> None:
         super().__init__("en")
@@ -29,7 +36,7 @@ class Greeting(Conversation):
     def begin(self) -> None:
         self.send({"type": "hello"})
 
-    async def obey(self, frame: dict[str, Any]) -> None:
+    async def obey(self, frame: Again) -> None:
         raise ZeroDivisionError
 
     def resumed(self) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from hub.limits.guard import VERIFY, Guard
 from hub.qr.callback.service import Callback
 from hub.qr.consent import Kind, Outcome
+from hub.qr.operations import CALLBACK
 from hub.web.cookies import Cookies
 from hub.web.language import language
 from hub.web.outcomes import Outcomes
@@ -31,8 +32,7 @@ class CallbackPages:
 
     def routes(self) -> list[BaseRoute]:
         """Return the route."""
-        endpoint = self._outcomes.readable(self.receive)
-        return [Route("/api/auth/wechat/callback", endpoint, methods=["GET"])]
+        return [CALLBACK.route(self._outcomes.readable(self.receive))]
 
     async def receive(self, request: Request) -> Response:
         """Take the person back from WeChat."""

@@ -2,13 +2,13 @@
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from hub.errors import AttemptNotFound
 from hub.limits.guard import VERIFY, Guard
 from hub.qr.grants import Grants
 from hub.qr.official_account.consent import LinkConsent
-from hub.qr.official_account.links import PATH
+from hub.qr.operations import LINK
 from hub.qr.states import Status
 from hub.web.cookies import Cookies
 from hub.web.outcomes import Outcomes
@@ -37,7 +37,7 @@ class LinkPages:
 
     def routes(self) -> list[BaseRoute]:
         """Return the route."""
-        return [Route(f"{PATH}{{link}}", self._outcomes.readable(self.open), methods=["GET"])]
+        return [LINK.route(self._outcomes.readable(self.open))]
 
     async def open(self, request: Request) -> Response:
         """Send whoever opens the link to WeChat; who has been there before goes on to the confirm page."""

@@ -17,8 +17,11 @@ class TokenInspection(Body):
     """`POST /oauth/revoke` and `/oauth/introspect`. The token tells by itself what it is: no hint is read."""
 
     token: Parameter = None
+    """The token."""
     client_id: Parameter = None
+    """The client, unless it authenticates by Basic."""
     client_secret: Parameter = None
+    """Its secret."""
 
 
 class Inspection:

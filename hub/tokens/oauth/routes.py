@@ -1,24 +1,132 @@
 """The HTTP edge of OAuth: token, revocation, introspection and keys, answered as the RFCs word it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Literal, NotRequired
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
+from typing_extensions import TypedDict
 
-from hub.errors import BadRequest, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from hub.errors import BadRequest, InvalidRequest, PayloadTooLarge, RateLimited, UnsupportedMediaType
 from hub.limits.guard import VERIFY, Guard
 from hub.tokens.clients import Client, Clients
 from hub.tokens.errors import InvalidClient, MalformedRequest, OAuthError
 from hub.tokens.oauth.inspection import Inspection, TokenInspection
 from hub.tokens.oauth.token import Redeem, TokenEndpoint, TokenRequest
 from hub.tokens.service import Device, Sessions
+from hub.tokens.session import TokenReply
 from hub.web.answers import dump
-from hub.web.parsing import Model, client_address, form
+from hub.web.operations import Answer, Asked, Auth, Nothing, Operation
+from hub.web.parsing import client_address
+from hub.web.shapes import Raw, described
 
 _HEADERS = {"cache-control": "no-store", "pragma": "no-cache"}
 _CHALLENGE = {"www-authenticate": 'Basic realm="token", charset="UTF-8"'}
+
+_JSON = ("application/json",)
+
+
+@described
+class OAuthRefusal(TypedDict):
+    """An error as RFC 6749 section 5.2 words it."""
+
+    error: Literal["invalid_request", "invalid_client", "invalid_grant", "unsupported_grant_type"]
+    """What is wrong."""
+    error_description: str
+    """The same for developers."""
+
+
+@described
+class Introspection(TypedDict):
+    """What is known of a token (RFC 7662 section 2.2); of one that is no good only that."""
+
+    active: bool
+    """Whether it is good."""
+    token_type: NotRequired[Literal["Bearer", "refresh_token"]]
+    """Which kind it is."""
+    client_id: NotRequired[str]
+    """The client it was issued to."""
+    username: NotRequired[str]
+    """The account's username."""
+    iss: NotRequired[str]
+    """Who issued it."""
+    sub: NotRequired[str]
+    """The account's number."""
+    aud: NotRequired[str]
+    """Whom it is for."""
+    iat: NotRequired[int]
+    """When it was issued, in POSIX seconds."""
+    nbf: NotRequired[int]
+    """When it begins."""
+    exp: NotRequired[int]
+    """When it ends."""
+    jti: NotRequired[str]
+    """The token's own id."""
+    sid: NotRequired[str]
+    """The session."""
+    role: NotRequired[str]
+    """The account's role."""
+    amr: NotRequired[list[str]]
+    """How the person signed in (RFC 8176)."""
+    auth_time: NotRequired[int]
+    """When the person signed in."""
+
+
+class KeySet(TypedDict):
+    """A JWK Set (RFC 7517 section 5)."""
+
+    keys: list[dict[str, str]]
+
+
+_REFUSED = (
+    Answer(400, "What is wrong with the request or the grant", _JSON, OAuthRefusal),
+    Answer(
+        401,
+        "Client authentication failed",
+        _JSON,
+        OAuthRefusal,
+        {"WWW-Authenticate": "The scheme to authenticate by."},
+    ),
+)
+_CLIENTS = (Auth.NOBODY, Auth.CLIENT)
+TOKEN = Operation(
+    method="POST",
+    path="/oauth/token",
+    asked=TokenRequest,
+    told=Raw,
+    reads_form=True,
+    limited=True,
+    auth=_CLIENTS,
+    answers=(Answer(200, "The tokens", _JSON, TokenReply), *_REFUSED),
+)
+REVOKE = Operation(
+    method="POST",
+    path="/oauth/revoke",
+    asked=TokenInspection,
+    told=Raw,
+    reads_form=True,
+    limited=True,
+    auth=_CLIENTS,
+    answers=(Answer(200, "The token is no good any more"), *_REFUSED),
+)
+INTROSPECT = Operation(
+    method="POST",
+    path="/oauth/introspect",
+    asked=TokenInspection,
+    told=Raw,
+    reads_form=True,
+    auth=(Auth.CLIENT,),
+    answers=(Answer(200, "What is known of the token", _JSON, Introspection), *_REFUSED),
+    problems=(RateLimited,),
+)
+JWKS = Operation(
+    method="GET",
+    path="/.well-known/jwks.json",
+    asked=Nothing,
+    told=Raw,
+    answers=(Answer(200, "The keys", _JSON, KeySet),),
+)
 
 Work = Callable[[], Awaitable[Mapping[str, Any] | None]]
 
@@ -36,10 +144,10 @@ class OAuthRoutes:
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
         return [
-            Route("/oauth/token", self.token, methods=["POST"]),
-            Route("/oauth/revoke", self.revoke, methods=["POST"]),
-            Route("/oauth/introspect", self.introspect, methods=["POST"]),
-            Route("/.well-known/jwks.json", self.jwks, methods=["GET"]),
+            TOKEN.route(self.token),
+            REVOKE.route(self.revoke),
+            INTROSPECT.route(self.introspect),
+            JWKS.route(self.jwks),
         ]
 
     async def token(self, request: Request) -> Response:
@@ -49,7 +157,7 @@ class OAuthRoutes:
         device = Device(None, None, None, client_address(request), user_agent, None)
 
         async def work() -> Mapping[str, Any]:
-            asked = await _form(request, TokenRequest)
+            asked = await _form(request, TOKEN)
             pair = await self._endpoint.serve(asked, request.headers.get("authorization"), device)
             return pair.reply()
 
@@ -60,7 +168,7 @@ class OAuthRoutes:
         headers = await self._guard.spend(VERIFY, client_address(request))
 
         async def work() -> None:
-            asked = await _form(request, TokenInspection)
+            asked = await _form(request, REVOKE)
             await self._inspection.revoke(asked, self._client(request, asked))
 
         return await _answer(request, work, headers)
@@ -72,7 +180,7 @@ class OAuthRoutes:
         """
 
         async def work() -> Mapping[str, Any]:
-            asked = await _form(request, TokenInspection)
+            asked = await _form(request, INTROSPECT)
             try:
                 client = self._client(request, asked)
                 if client is None:
@@ -107,9 +215,9 @@ async def _answer(request: Request, work: Work, headers: Mapping[str, str]) -> R
     return _json(members, {**_HEADERS, **headers})
 
 
-async def _form(request: Request, model: type[Model]) -> Model:
+async def _form(request: Request, operation: Operation[Asked, Raw]) -> Asked:
     try:
-        return await form(request, model)
+        return await operation.read(request)
     except (BadRequest, InvalidRequest, UnsupportedMediaType, PayloadTooLarge) as error:
         raise MalformedRequest(f"{error.slug}: {error.reason}") from error
 

@@ -20,12 +20,19 @@ class TokenRequest(Body):
     """`POST /oauth/token`."""
 
     grant_type: Parameter = None
+    """`authorization_code` or `refresh_token`."""
     code: Parameter = None
+    """The authorization code."""
     redirect_uri: Parameter = None
+    """The one that the attempt was begun with."""
     code_verifier: Parameter = None
+    """The PKCE verifier (RFC 7636)."""
     refresh_token: Parameter = None
+    """The refresh token."""
     client_id: Parameter = None
+    """The client, unless it authenticates by Basic."""
     client_secret: Parameter = None
+    """Its secret."""
 
 
 class Redeemed(Protocol):
