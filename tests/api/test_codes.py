@@ -127,6 +127,10 @@ async def test_the_mobile_client_reads_a_sign_in(local: Person) -> None:
     reply = await local.login(number := new_number(), await local.code(number))
     same(reply.json(), recorded("login.json"))
     assert reply.headers["cache-control"] == "no-store"
+    refresh_token = reply.json()["data"]["refresh_token"]
+    renewed = await local.post("/api/token/refresh", refresh_token=refresh_token)
+    same(renewed.json(), recorded("refresh.json"))
+    assert list(renewed.json()["data"]) == list(recorded("refresh.json")["data"])
 
 
 @pytest.mark.parametrize("address", [new_number(), new_email()], ids=["phone", "email"])

@@ -11,6 +11,7 @@ import pytest
 
 from hub.accounts import profile_schema
 from tests.code_client import Person, new_email, new_number
+from tests.people import sign_in
 from tests.problems import refused
 from tests.servers.hub import HubProcess
 
@@ -58,6 +59,27 @@ async def test_the_tennis_app_reads_its_profile(tennis: HubProcess) -> None:
         expected["data"][name] = found["data"][name]
     assert found == expected | {"data": expected["data"] | {"id": found["data"]["id"], "email": email}}
     assert found["data"] == reply["user"]
+
+
+async def test_the_tennis_app_reads_a_wechat_account(tennis: HubProcess) -> None:
+    """Every member as its clients have seen it, in its place, those of WeChat's answer among them."""
+    expected = json.loads((RECORDED / "profile-wechat.json").read_text("utf-8"))
+    reply = await sign_in(tennis.url)
+    async with httpx2.AsyncClient(base_url=tennis.url) as http:
+        bearer = {"authorization": f"Bearer {reply['access_token']}"}
+        found = (await http.get("/api/user/profile", headers=bearer)).json()
+    for members, recorded in (
+        (found["data"], expected["data"]),
+        (found["data"]["wechat_info"], expected["data"]["wechat_info"]),
+    ):
+        assert list(members) == list(recorded)
+        for name, value in recorded.items():
+            if name.endswith("_at"):
+                assert MOMENT.fullmatch(members[name])
+            elif name in ("id", "wechat_user_id", "openid", "avatar_url", "avatar"):
+                assert type(members[name]) is type(value)
+            elif name != "wechat_info":
+                assert (name, members[name]) == (name, value)
 
 
 async def test_the_tennis_app_changes_its_profile(tennis: HubProcess) -> None:
