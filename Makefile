@@ -1,5 +1,6 @@
 # make run    set everything up and start the hub on SQLite, with the sandbox
 # make test   set everything up, then lint, types and all tests against private servers
+# make faults    play every fault at every moment, the drain of thousands, and attacks (half an hour)
 # make bench  measure beside other servers, and print the tables (about ten minutes)
 # make bench-soak    see how the hub grows with its sockets, and ten minutes of coming and going
 # make bench-readme  write what both have found into the README
@@ -10,7 +11,7 @@ BIN := .venv/bin
 # Tests of outages, storms and timing want the machine to themselves.
 ALONE := tests/faults tests/api/test_codes_timing.py
 
-.PHONY: run test bench bench-soak bench-readme check servers clean
+.PHONY: run test faults bench bench-soak bench-readme check servers clean
 
 run: .venv/run
 	$(BIN)/hub serve
@@ -18,6 +19,11 @@ run: .venv/run
 test: .venv/test servers check
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ALONE:%=--ignore=%)
 	$(BIN)/pytest $(ALONE)
+
+# The report of what was measured is var/faults/faults.md, and faults.json.
+faults: .venv/test servers
+	HUB_FAULT_REPORT=var/faults $(BIN)/pytest -m "slow or not slow" \
+		tests/faults/matrix tests/faults/test_drain.py tests/faults/attacks
 
 bench: .venv/test servers
 	$(BIN)/python -m tests.bench
@@ -54,6 +60,7 @@ servers:
 	@missing=""; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || missing="$$missing mariadb-server"; \
+	ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$$missing libfaketime"; \
 	command -v chromium >/dev/null || missing="$$missing chromium fonts-noto-cjk"; \
 	if test -n "$$missing"; then \
 		if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \

@@ -1,16 +1,14 @@
 """Clients that stay and read nothing: their stream ends in time, and nobody else notices."""
 
-import asyncio
 import json
-import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.faults.stalled import UPGRADE, stalled
 from tests.people import sign_in
 from tests.servers.hub import HubProcess
 from tests.servers.metrics import gauges
@@ -21,12 +19,6 @@ from tests.streaming import AccountSocket, bearer
 EVENTS = 120
 PAYLOAD = json.dumps({"text": "x" * 60_000})  # all of them together fill every buffer on the way
 GIVEN_UP = 25.0  # seconds
-UPGRADE = {
-    "upgrade": "websocket",
-    "connection": "upgrade",
-    "sec_websocket_version": "13",
-    "sec_websocket_key": "AAAAAAAAAAAAAAAAAAAAAA==",
-}
 
 
 @pytest.fixture
@@ -55,23 +47,6 @@ async def reply(hub: HubProcess) -> Mapping[str, Any]:
         )
     await execute(hub.database_url, "UPDATE users SET event_seq = event_seq + :more", more=EVENTS)
     return reply
-
-
-@asynccontextmanager
-async def stalled(hub: HubProcess, path: str, *after: bytes, **headers: str) -> AsyncIterator[None]:
-    """A client that asks for *path*, sends what comes *after* its answer has begun, and reads no more."""
-    head = {"host": f"127.0.0.1:{hub.port}", **{name.replace("_", "-"): headers[name] for name in headers}}
-    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items()), "", ""]
-    loop = asyncio.get_running_loop()
-    with socket.socket() as connection:
-        connection.setblocking(False)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        await loop.sock_connect(connection, ("127.0.0.1", hub.port))
-        await loop.sock_sendall(connection, "\r\n".join(lines).encode())
-        assert (await loop.sock_recv(connection, 12))[9:] in (b"200", b"101")
-        for piece in after:
-            await loop.sock_sendall(connection, piece)
-        yield
 
 
 def text(frame: object) -> bytes:

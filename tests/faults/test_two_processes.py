@@ -90,18 +90,6 @@ async def test_redis_is_killed_in_the_middle(pair: Pair, own_redis: RedisServer)
         assert (await browser.redeem()).status_code == 200
 
 
-async def test_redis_is_flushed(pair: Pair, own_redis: RedisServer) -> None:
-    """An empty Redis is no loss: polls read SQL again, and frames go on."""
-    async with Browser(pair.first.url) as browser, Phone(pair.second.url) as phone:
-        await browser.begin()
-        async with browser.socket() as socket:
-            await soon(socket, "pending")
-            own_redis.command("FLUSHALL")
-            assert (await browser.status()).json()["data"]["status"] == "pending"
-            await phone.scan(at(pair.second, browser))
-            await soon(socket, "scanned")
-
-
 async def test_the_browsers_process_is_killed(pair: Pair) -> None:
     """The browser comes back to the other process with its last seq, and gets what it missed."""
     async with Browser(pair.first.url) as browser, Phone(pair.second.url) as phone:

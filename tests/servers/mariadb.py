@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,11 +29,12 @@ class MariaDB:
     *options* go to the server's command line and win over the defaults, which are small and fast.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.port = _free_port()
         self.socket = folder / "sock"
         self._options = options
+        self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._user = ["--user=mysql"] if os.geteuid() == 0 else []
 
@@ -79,7 +80,8 @@ class MariaDB:
                 "--max-connections=200",
                 *self._user,
                 *self._options,
-            ]
+            ],
+            env=self._environment,
         )
         end = time.monotonic() + _START_SECONDS
         while not self._answers():
@@ -174,13 +176,16 @@ def _installed() -> bool:
         return False
 
 
-def launch(folder: Path, *options: str) -> MariaDB:
-    """Install a server in *folder*, start it and let the hub in; skips the test where that cannot be."""
+def launch(folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> MariaDB:
+    """Install a server in *folder*, start it and let the hub in; skips the test where that cannot be.
+
+    *environment* is what it has beside the tests' own.
+    """
     if not _installed():
         if os.environ.get("HUB_TEST_REQUIRE_ALL") == "1":
             pytest.fail("mariadbd or mariadb-install-db is not installed")
         pytest.skip("mariadbd or mariadb-install-db is not installed")
-    server = MariaDB(folder, *options)
+    server = MariaDB(folder, *options, environment=environment)
     server.install()
     server.start()
     server.execute(
