@@ -15,6 +15,7 @@ from hub.accounts.routes import AccountRoutes
 from hub.assets import folder
 from hub.audit.history import LoginHistory
 from hub.audit.routes import AuditRoutes
+from hub.codes.addresses import region
 from hub.codes.changes.routes import ChangeRoutes
 from hub.codes.console import ConsoleMessages
 from hub.codes.routes import CodeRoutes
@@ -48,6 +49,7 @@ from hub.web.outcomes import Outcomes
 from hub.web.pages import Pages
 from hub.web.problems import HANDLERS
 from hub.web.sockets import OpenSockets
+from hub.web.ways import Country, Ways
 from hub.wechat.sandbox.messages import messages_route
 
 
@@ -66,6 +68,12 @@ def create_app(settings: Settings) -> Starlette:
     clients = Clients.load(settings.oauth_clients)
     door_names = doors.names(settings.default_door)
     wechat_only = settings.phone_url is None
+    asks_human = services.challenge is not None  # which our own pages cannot
+    ways = Ways(
+        settings.code_length_phone if settings.sms_senders and not asks_human else 0,
+        settings.code_length_email if settings.email_senders and not asks_human else 0,
+        [Country(code, region(code)) for code in settings.sms_budgets],
+    )
 
     code_routes = CodeRoutes(
         services.codes,
@@ -148,13 +156,16 @@ def create_app(settings: Settings) -> Starlette:
         phone_url=settings.phone_url,
         scan_confirms=settings.wechat_oa_confirm == "auto",
         wechat_only=wechat_only,
+        ways=ways,
     )
     consents: dict[Kind, Consent] = {}
     ways: dict[Kind, Way] = {}
     if doors.h5:
         consents[Kind.H5], ways[Kind.H5] = doors.h5, qr_pages.claimed
     if doors.open_platform:
-        window = OpenPlatformPages(attempts, services.redemption, cookies, outcomes, qr_pages.show_sign_in)
+        window = OpenPlatformPages(
+            attempts, services.redemption, cookies, outcomes, qr_pages.show_sign_in, qr_pages.show_account
+        )
         consents[Kind.OPEN_PLATFORM], ways[Kind.OPEN_PLATFORM] = doors.open_platform, window.returned
     pushed: list[BaseRoute] = []
     if door := doors.official_account:

@@ -25,6 +25,7 @@ export class HubProblem extends Error {
     this.status = status;
     this.slug = (body?.problem ?? body?.type)?.split("/").pop() ?? "unreachable"; // an error frame has a type of its own
     this.retryAfter = body?.retry_after ?? retryAfter;
+    this.errors = body?.errors ?? [];
   }
 
   /** It may work when tried again. */
@@ -35,7 +36,7 @@ export class HubProblem extends Error {
 
 export class LoginHub {
   #base; #options = {}; #verifier = null; #resumed = false; #watch = null; #listeners = [];
-  #refreshToken = null; #refreshing = null; #heardAt = -1; #tabs = null;
+  #refreshToken = null; #refreshing = null; #heardAt = -1; #good = 0; #tabs = null;
 
   attempt = null;
   /** The token reply while signed in, else null. */
@@ -50,7 +51,7 @@ export class LoginHub {
     this.#tabs = new BroadcastChannel("hub.session");
     this.#tabs.onmessage = ({ data }) => {
       if (this.#refreshToken) return; // a session of this tab's own
-      this.session = data;
+      this.#take(data);
       this.#heardAt = performance.now();
       if (!data) this.onSignedOut();
     };
@@ -82,8 +83,8 @@ export class LoginHub {
       const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(this.#verifier));
       Object.assign(body, { code_challenge: base64url(digest), code_challenge_method: "S256" });
     }
-    const call = purpose === "bind" ? this.#authorized : this.#call;
-    const attempt = await call.call(this, "/api/auth/wechat/qr-code", { body });
+    const path = "/api/auth/wechat/qr-code";
+    const attempt = await (purpose === "bind" ? this.request(path, { body }) : this.#call(path, { body }));
     for (const name of ["qr_url", "ws_url", "events_url", "status_url"]) {
       if (attempt[name]) attempt[name] = this.#here(attempt[name]);
     }
@@ -211,18 +212,46 @@ export class LoginHub {
     return this.#refreshing;
   }
 
+  /** Sign in by a code or a password, at *path* with *body*. No script sees the refresh token. */
+  async signIn(path, body) {
+    return this.#keep(await this.#call(path, { body: { ...body, token_delivery: "cookie" } }));
+  }
+
+  /** Send a one-time code to the `phone` or `email` of *body*. Resolves to the seconds until another may be sent. */
+  async sendCode(body) {
+    const path = body.email ? "/api/send-verification-code" : "/api/send-code";
+    return (await this.#call(path, { body })).resend_in;
+  }
+
+  /** Prove again who is there, by `code` and `channel` or by `password`: grave changes want that. */
+  async reauth(body) {
+    this.#take({ ...this.session, ...await this.request("/api/reauth", { body }) });
+    if (!this.#refreshToken) this.#tabs?.postMessage(this.session);
+  }
+
+  /** An access token with some life left. */
+  async accessToken() {
+    if (!this.session || performance.now() > this.#good) await this.refresh();
+    return this.session.access_token;
+  }
+
   /** The account's profile. */
   profile() {
-    return this.#authorized("/api/user/profile", { method: "GET" });
+    return this.request("/api/user/profile", { method: "GET" });
   }
 
   /** End this session, here and in the browser's other tabs. */
   async signOut() {
     try {
-      await this.#authorized("/api/logout", { body: {} });
+      await this.request("/api/logout", { body: {} });
     } catch (problem) {
       if (!OVER.includes(problem.status)) throw problem; // else it was over already
     }
+    this.forget();
+  }
+
+  /** Let go of a session that has ended, here and in the browser's other tabs. */
+  forget() {
     this.#forget();
     this.#tabs?.postMessage(null);
   }
@@ -244,13 +273,18 @@ export class LoginHub {
 
   #keep(session) {
     const { refresh_token: token } = session;
-    this.session = session;
+    this.#take(session);
     this.#refreshToken = token ?? null;
     if (!token) {
       remember(true);
       this.#tabs?.postMessage(session);
     }
     return session;
+  }
+
+  #take(session) {
+    this.session = session;
+    this.#good = performance.now() + (session?.expires_in ?? 0) * 800;
   }
 
   #forget() {
@@ -265,7 +299,8 @@ export class LoginHub {
     return this.#call(address, { method: "GET", signal });
   }
 
-  async #authorized(path, options) {
+  /** One request with the access token, which is renewed where need be. Resolves to `data`, throws a HubProblem. */
+  async request(path, options) {
     if (!this.session) await this.refresh();
     const send = () => this.#call(path, { ...options, token: this.session.access_token });
     try {

@@ -195,8 +195,8 @@ export class AttemptWatch {
   };
 }
 
-/** `login.v1`: alive is what has answered a ping, not what has opened. */
-function openSocket({ attempt, seq, snapshot, problem, live, lost }) {
+/** `login.v1`: alive is what has answered a ping, not what has opened. *hello* makes a first frame. */
+export function openSocket({ attempt, seq, snapshot, problem, live, lost, hello }) {
   let socket, silence, asking;
   const expectAnswer = () => {
     silence ??= setTimeout(lost, ANSWER_WITHIN);
@@ -221,7 +221,14 @@ function openSocket({ attempt, seq, snapshot, problem, live, lost }) {
         return lost();
       }
       expectAnswer();
-      socket.onopen = check;
+      socket.onopen = async () => {
+        try {
+          if (hello) send(await hello());
+          check();
+        } catch {
+          lost();
+        }
+      };
       socket.onclose = ({ code, reason }) => lost(code, code === 1012 ? Number(/[\d.]+/.exec(reason)?.[0] ?? 0) : 0);
       socket.onmessage = ({ data }) => {
         clearTimeout(silence);

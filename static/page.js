@@ -28,3 +28,11 @@ export function showAvatar(avatar, url) {
   if (!url) image.hidden = true;
   else if (image.getAttribute("src") !== url) image.src = url;
 }
+
+/** Name the countries of a picker in the page's language. */
+export function nameCountries() {
+  const names = new Intl.DisplayNames(document.documentElement.lang, { type: "region" });
+  for (const option of document.querySelectorAll("[data-region]")) {
+    option.label = `${option.value} ${names.of(option.dataset.region)}`;
+  }
+}

@@ -1,6 +1,7 @@
 /** The sign-in page: shows the code, follows the attempt, and then the person who has signed in. */
 import { LoginHub } from "./hub-client.js";
-import { knows, showAvatar, showTime, text } from "./page.js";
+import { offerWays } from "./ways.js";
+import { knows, nameCountries, showAvatar, showTime, text } from "./page.js";
 
 const hub = new LoginHub();
 const $ = (id) => document.getElementById(id);
@@ -30,6 +31,7 @@ function show(status, words) {
 }
 
 function onSnapshot(snapshot) {
+  if (hub.session) return; // another way was quicker
   const { status, reason, user_info: person } = snapshot;
   if (["pending", "scanned"].includes(status)) {
     const now = performance.now();
@@ -206,6 +208,12 @@ async function finish({ user_info: person }) {
   }
 }
 
+/** Another way has led in: the code is of no use any more. */
+function onSignedIn({ user }) {
+  hub.cancel();
+  showSignedIn(user).catch((problem) => unavailable(explain(problem)));
+}
+
 async function showSignedIn(person) {
   let profile = null;
   try {
@@ -278,6 +286,8 @@ addEventListener("online", () => {
   if (unreachable) renew();
 });
 setInterval(tick, 1000);
+nameCountries();
+offerWays(hub, (way) => { page.dataset.chosen = way; }, onSignedIn);
 
 if (returned) resume();
 else if (hub.remembered && !hosted) {

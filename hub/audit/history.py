@@ -4,9 +4,12 @@ import base64
 import struct
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self, get_args
 
+from hub.audit.log import Status
 from hub.store.database import Row, Store
+
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -54,10 +57,17 @@ class LoginHistory:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def page(self, user_id: int, after: Cursor, limit: int) -> Page:
-        """Return up to *limit* tries to sign in to this account that are older than *after*."""
+    async def page(
+        self, user_id: int, after: Cursor, limit: int, statuses: Sequence[Status] = STATUSES
+    ) -> Page:
+        """Return up to *limit* tries to sign in to this account that ended so and are older than *after*."""
         rows = await self._store.all(
-            "audit.history", user_id=user_id, created_at=after.created_at, id=after.id, limit=limit + 1
+            "audit.history",
+            user_id=user_id,
+            created_at=after.created_at,
+            id=after.id,
+            login_status=statuses,
+            limit=limit + 1,
         )
         if len(rows) <= limit:
             return Page(rows, None)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from typing_extensions import TypedDict
 
-from hub.audit.history import FIRST, Cursor, LoginHistory
+from hub.audit.history import FIRST, STATUSES, Cursor, LoginHistory
 from hub.audit.log import Method, Reason, Status
 from hub.audit.rules import Risk
 from hub.errors import Unauthorized
@@ -38,6 +38,8 @@ class Asked(Body):
     """Where the page begins: the `next_cursor` of the page before. The first page without it."""
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     """How many rows at most."""
+    status: Status | None = None
+    """Only the tries that ended so."""
 
 
 @described
@@ -111,7 +113,8 @@ class AuditRoutes:
         """`GET /api/login-logs`: a page of the caller's own login history, newest first."""
         claims = await self._verify(bearer(request))
         asked = await HISTORY.read(request)
-        page = await self._history.page(claims.user_id, asked.cursor, asked.limit)
+        statuses = (asked.status,) if asked.status else STATUSES
+        page = await self._history.page(claims.user_id, asked.cursor, asked.limit, statuses)
         return HISTORY.answer(
             {
                 "login_logs": [self._answer(row, language(request)) for row in page.rows],

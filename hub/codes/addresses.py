@@ -78,3 +78,9 @@ def contact(text: str) -> Contact | None:
     except InvalidRequest:
         return None
     return Contact("phone", number, calling_code(number))
+
+
+def region(code: str) -> str:
+    """Return the main region (ISO 3166) of a calling code with `+`, empty where it is no one country's."""
+    found = phonenumbers.region_code_for_country_code(int(code.removeprefix("+")))
+    return found if len(found) == 2 and found != "ZZ" else ""

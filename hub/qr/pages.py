@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from hub.errors import AttemptNotFound, NotFound, kinds
 from hub.limits.guard import VERIFY, Guard
@@ -14,6 +14,7 @@ from hub.qr.binding import Binding
 from hub.qr.consent import Outcome
 from hub.qr.grants import Grant, Grants
 from hub.qr.h5 import H5
+from hub.qr.operations import ACCOUNT_PAGE, LAND, PROBLEM, SIGN_IN_PAGE
 from hub.qr.phone import Phone
 from hub.qr.request_info import RequestInfo
 from hub.qr.states import PROVIDER_DOORS, ROTATING_DOORS, Status
@@ -23,6 +24,7 @@ from hub.web.language import language
 from hub.web.outcomes import Outcomes
 from hub.web.pages import Pages
 from hub.web.parsing import client_address
+from hub.web.ways import Ways
 
 _REASONS = {
     "declined": "declined",
@@ -36,12 +38,13 @@ _REASONS = {
 
 
 class QrPages:
-    """`/`, `/s/{qr_code}` and the problem pages.
+    """`/`, `/account`, `/s/{qr_code}` and the problem pages.
 
     *h5* is None where the in-app door is not configured. *phone_url* is the simulated phone's address,
     which only development has. The first of *doors* is the default; *frame_origin* is that of WeChat's pages
     where they are to be shown in a frame. With *scan_confirms* a scan of the official account's code is all
-    it takes. With *wechat_only* other browsers are told where to open the code.
+    it takes. With *wechat_only* other browsers are told where to open the code. *ways* are what else is
+    offered.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class QrPages:
         phone_url: str | None,
         scan_confirms: bool,
         wechat_only: bool,
+        ways: Ways,
     ) -> None:
         self._attempts = attempts
         self._phone = phone
@@ -78,13 +82,15 @@ class QrPages:
         self._phone_url = phone_url
         self._scan_confirms = scan_confirms
         self._wechat_only = wechat_only
+        self._ways = ways
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
         return [
-            Route("/", self.sign_in, methods=["GET"]),
-            Route("/s/{qr_code}", self._outcomes.readable(self.land), methods=["GET"]),
-            Route("/problems/{slug}", self.problem, methods=["GET"]),
+            SIGN_IN_PAGE.route(self.sign_in),
+            LAND.route(self._outcomes.readable(self.land)),
+            ACCOUNT_PAGE.route(self.account),
+            PROBLEM.route(self.problem),
         ]
 
     async def sign_in(self, request: Request) -> Response:
@@ -106,10 +112,20 @@ class QrPages:
             framed=framed,
             scan_confirms=self._scan_confirms,
             finishing=finishing,
+            ways=self._ways,
+            hosted="redirect_uri" in request.query_params,
         )
         if framed:
             page.headers["content-security-policy"] = f"{CONTENT_SECURITY}; frame-src {self._frame_origin}"
         return page
+
+    async def account(self, request: Request) -> Response:
+        """Show the page on which people look after their account; it asks the API for all that it shows."""
+        return self.show_account(request)
+
+    def show_account(self, request: Request, bound: str | None = None) -> Response:
+        """Render the account page; *bound* is the attempt to bind that WeChat's own page has led back from."""
+        return self._pages.render(request, "account.html", ways=self._ways, bound=bound)
 
     async def land(self, request: Request) -> Response:
         """Take a phone that has scanned: to the consent, to the confirm page, or to what has become of it."""

@@ -5,10 +5,14 @@ from typing import Any, NamedTuple
 
 from starlette.requests import Request
 
+from hub.app import create_app
+from hub.docs.routes import DocsRoutes
 from hub.errors import kinds
 from hub.qr.states import TABLE
+from hub.settings import Settings
 from hub.web.language import LANGUAGES
 from hub.web.pages import Pages
+from hub.web.ways import Country, Ways
 
 OUTCOMES = (
     "account_blocked",
@@ -33,6 +37,7 @@ OUTCOMES = (
     "snapshot_user",
 )
 DOORS = ("h5", "official_account", "open_platform", "mini_program", "app")
+WAYS = Ways(6, 6, (Country("+86", "CN"), Country("+800", "")))
 REASONS = sorted({move.reason for events in TABLE.values() for move in events.values() if move.reason})
 
 _SIGN_IN = {
@@ -67,11 +72,23 @@ def pages() -> Iterator[Page]:
 def _variants() -> Iterator[tuple[str, dict[str, Any]]]:
     for door in DOORS:
         for phone_url in (None, "/sandbox/phone"):
-            choice = {"doors": DOORS, "phone_url": phone_url}
-            yield "sign_in.html", {"door": door, **choice, "framed": False, "finishing": None}
+            choice: dict[str, Any] = {"doors": DOORS, "phone_url": phone_url}
+            for hosted in (False, True):
+                choice |= {"ways": WAYS, "hosted": hosted, "scan_confirms": hosted}
+                yield "sign_in.html", {"door": door, **choice, "framed": False, "finishing": None}
+    nothing_sent = {
+        "doors": DOORS,
+        "phone_url": None,
+        "ways": Ways(0, 0, ()),
+        "hosted": False,
+        "scan_confirms": False,
+    }
+    yield "sign_in.html", {"door": "h5", **nothing_sent, "framed": False, "finishing": None}
+    for bound in (None, "s" * 43):
+        yield "account.html", {"ways": WAYS, "bound": bound}
     for by_cookie in (False, True):
         finishing = {"session_id": "s" * 43, "by_cookie": by_cookie, "home": f"/?state={_NASTY}"}
-        choice = {"doors": DOORS, "phone_url": None}
+        choice = {"doors": DOORS, "phone_url": None, "ways": WAYS, "hosted": False, "scan_confirms": False}
         window = {"door": "open_platform", **choice, "framed": by_cookie, "finishing": finishing}
         yield "sign_in.html", window
     for mismatch in (False, True):
@@ -93,3 +110,10 @@ def _variants() -> Iterator[tuple[str, dict[str, Any]]]:
             yield "outcome.html", {"outcome": outcome, "again": again}
     for slug, kind in kinds().items():
         yield "problem.html", {"slug": slug, "error_status": kind.status}
+    yield "api.html", _api()
+
+
+def _api() -> dict[str, Any]:
+    """What the page of the API shows of the whole hub."""
+    routes = create_app(Settings()).routes
+    return DocsRoutes(routes, _PAGES, title="Example", base_url="https://hub.example", cookie=str).shown

@@ -13,7 +13,11 @@ from tests.unit import rendered
 
 PLACEHOLDER = re.compile(r"\{\w*\}")
 PAGE_TEXT = re.compile(r'<template data-text="([^"]+)">(.*?)</template>', re.DOTALL)
-SCRIPTS = {"sign_in.html": "sign-in.js", "confirm.html": "confirm.js"}
+SCRIPTS = {
+    "sign_in.html": ("sign-in.js", "forms.js"),
+    "confirm.html": ("confirm.js",),
+    "account.html": ("account.js", "forms.js"),
+}
 
 
 @pytest.fixture
@@ -71,7 +75,7 @@ def test_limits_say_how_long_to_wait() -> None:
 def test_pages_render_without_a_gap() -> None:
     """Every page renders in every variant, with each placeholder filled but those left to the scripts."""
     for page in rendered.pages():
-        assert PLACEHOLDER.search(PAGE_TEXT.sub("", page.html)) is None, page.name
+        assert PLACEHOLDER.search(ADDRESS.sub("", PAGE_TEXT.sub("", page.html))) is None, page.name
 
 
 def test_no_page_text_lies_idle(asked: set[str]) -> None:
@@ -85,8 +89,9 @@ def test_pages_carry_what_their_scripts_say() -> None:
     for page in rendered.pages():
         if page.name not in SCRIPTS:
             continue
-        source = (folder("static") / SCRIPTS[page.name]).read_text("utf-8")
+        source = "".join((folder("static") / name).read_text("utf-8") for name in SCRIPTS[page.name])
         keys = set(re.findall(r'"(page\.[a-z_.]+)"', source))
+        keys |= {f"page.account.{key}" for key in re.findall(r'\bsay\("([a-z_.]+)"', source)}
         assert keys, "the script asks for nothing"
         assert keys <= {key for key, _ in PAGE_TEXT.findall(page.html)}
 

@@ -15,12 +15,14 @@ from hub.web.cookies import Cookies
 from hub.web.outcomes import Outcomes
 
 ShowSignIn = Callable[[Request, str, dict[str, Any]], Response]
+ShowAccount = Callable[[Request, str], Response]
 
 
 class OpenPlatformPages:
     """Ends the sign-in in the window that was at WeChat's: the page which began it is gone from there.
 
-    *show_sign_in* renders the sign-in page, for a door and with what it is to finish.
+    *show_sign_in* renders the sign-in page, for a door and with what it is to finish; *show_account* the
+    account page, with the attempt that is to be bound.
     """
 
     def __init__(
@@ -30,12 +32,14 @@ class OpenPlatformPages:
         cookies: Cookies,
         outcomes: Outcomes,
         show_sign_in: ShowSignIn,
+        show_account: ShowAccount,
     ) -> None:
         self._attempts = attempts
         self._redemption = redemption
         self._cookies = cookies
         self._outcomes = outcomes
         self._show_sign_in = show_sign_in
+        self._show_account = show_account
 
     async def returned(self, request: Request, outcome: Outcome) -> Response:
         """Lead on to the client's `redirect_uri`, or have our page redeem; a failure offers a new start."""
@@ -44,9 +48,9 @@ class OpenPlatformPages:
             return self._outcomes.show(request, outcome.name, again="/")
         if outcome.name != "confirmed":
             return self._outcomes.show(request, outcome.name, again=start_url(attempt))
-        if attempt.purpose == "bind":
-            return self._outcomes.show(request, "approved")
         session_id = self._attempts.made.session_id(attempt.session_seed, attempt.key)
+        if attempt.purpose == "bind":
+            return self._show_account(request, session_id)
         if attempt.redirect_uri is None:
             by_cookie = attempt.binding.startswith("cookie:")
             finishing = {"session_id": session_id, "by_cookie": by_cookie, "home": start_url(attempt)}
