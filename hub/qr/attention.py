@@ -41,19 +41,21 @@ class Attention:
         self._read = read
         self._tick = tick
         self._wheel: Wheel[Following] = Wheel(self._fall_due)
-        self._known: dict[str, int] = {}
+        self._by_channel: dict[str, tuple[Following, ...]] = {}
         self._unread: dict[Following, None] = {}
         self._due: dict[Following, None] = {}
         self._reading: asyncio.Task[None] | None = None
         self._ticking: asyncio.Task[None] | None = None
 
     def known(self, channel: str) -> int:
-        """Return the newest seq that those who follow an attempt know, 0 where nobody does."""
-        return self._known.get(channel, 0)
+        """Return the newest seq that all who follow an attempt know, 0 where nobody does."""
+        return min((following.seq for following in self._by_channel.get(channel, ())), default=0)
 
     def expect(self, following: Following, snapshot: Snapshot) -> None:
         """Attend to *following* when time next moves its attempt, which now is in the state of *snapshot*."""
-        self._known[following.channel] = snapshot.seq
+        others = self._by_channel.get(following.channel, ())
+        if following not in others:
+            self._by_channel[following.channel] = (*others, following)
         if snapshot.final:
             self._wheel.remove(following, following.slot)
             following.slot = 0
@@ -68,7 +70,13 @@ class Attention:
 
     def forget(self, following: Following) -> None:
         """Attend to it no longer."""
-        self._known.pop(following.channel, None)  # others who follow it are told once more by the next sweep
+        others = tuple(
+            other for other in self._by_channel.get(following.channel, ()) if other is not following
+        )
+        if others:
+            self._by_channel[following.channel] = others
+        else:
+            self._by_channel.pop(following.channel, None)
         self._wheel.remove(following, following.slot)
         self._unread.pop(following, None)
         self._due.pop(following, None)

@@ -8,9 +8,11 @@ import pytest
 
 from hub.errors import AttemptNotFound, HubError, StoreUnavailable
 from hub.qr.attempt import Snapshot
+from hub.qr.follow import Sweep
 from hub.qr.following import Following
 from hub.qr.states import Status
 from hub.realtime.broker import Broker
+from hub.realtime.memory import MemoryBroker
 from hub.realtime.watch import Message
 from hub.store.database import Store
 from tests.scanning import Desk, Waiting
@@ -105,6 +107,32 @@ async def test_who_is_closed_hears_nothing(desk: Desk) -> None:
     assert desk.broker.watched() == []
     assert len(desk.attempts.attention._wheel) == 0
     assert not desk.attempts.attention._unread
+
+
+async def test_the_sweep_tells_whoever_has_not_heard(store: Store) -> None:
+    """Though somebody else in the process has, for having come later."""
+
+    class Deaf(MemoryBroker):
+        async def publish(self, channel: str, message: Message, *, ttl: float) -> None:
+            if not deaf:
+                await super().publish(channel, message, ttl=ttl)
+
+    deaf = False
+    desk = Desk(store, Deaf())
+    waiting = await desk.begin()
+    first, listener = await follow(desk, waiting)
+    deaf = True
+    await desk.scan(waiting)
+    later, _ = await follow(desk, waiting)
+    assert (first.seq, later.seq) == (1, 2)
+    deaf = False
+    await Sweep(desk.attempts).once()
+    assert (await listener.next()).status is Status.SCANNED
+    name = first.channel
+    assert desk.attempts.attention.known(name) == 2
+    first.close()
+    later.close()
+    assert desk.attempts.attention.known(name) == 0
 
 
 async def test_a_message_that_cannot_be_read(desk: Desk) -> None:
