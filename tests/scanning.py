@@ -54,7 +54,7 @@ class Waiting(NamedTuple):
 class Desk:
     """The services over one store and one broker, and what browsers and people do with them.
 
-    A person is known by an openid.
+    A person is known by an openid. Unless *cautious*, reports of a browser's address demand nothing.
     """
 
     def __init__(
@@ -66,13 +66,14 @@ class Desk:
         limiter: Limiter | None = None,
         contents: Mapping[str, Content] | None = None,
         places: Places = NOWHERE,
+        cautious: bool = True,
     ) -> None:
         self.store = store
         self.broker = broker
         self.attempts = Attempts(store, broker, Identifiers(KEYS), LIVES, contents)
         watching = make_watching(store, broker)
         self.info = RequestInfo("Shop", places)
-        precautions = Precautions(watching.reports, self.info.mismatch, limited=True)
+        precautions = Precautions(watching.reports, self.info.mismatch, limited=cautious)
         self.phone = Phone(
             self.attempts,
             watching.signals,

@@ -133,6 +133,6 @@ def record_statements(setattr_: Callable[[object, str, object], None]) -> list[s
 
         return run
 
-    for name in ("all", "changed", "insert"):  # `one` goes through `all`
+    for name in ("all", "changed", "insert", "post"):  # `one` goes through `all`
         setattr_(Connection, name, recorded(getattr(Connection, name)))
     return names

@@ -193,7 +193,7 @@ class SignIns(RuleBasedStateMachine):
         self._clock = Stopped(self._store)
         self._zero = self._clock.now()
         self._broker = Forgetful()
-        self._desk = Desk(self._store, self._broker, limiter=Unlimited())
+        self._desk = Desk(self._store, self._broker, limiter=Unlimited(), cautious=False)
         self._attempts: list[Followed] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._reader = sqlite3.connect(self._path)
