@@ -20,6 +20,7 @@ from hub.codes.changes.routes import ChangeRoutes
 from hub.codes.console import ConsoleMessages
 from hub.codes.routes import CodeRoutes
 from hub.codes.senders.console import CONSOLE
+from hub.docs.routes import DocsRoutes
 from hub.limits.concurrency import OpenStreams
 from hub.ops.routes import OpsRoutes
 from hub.qr.bind import BindRoutes
@@ -159,21 +160,21 @@ def create_app(settings: Settings) -> Starlette:
         ways=ways,
     )
     consents: dict[Kind, Consent] = {}
-    ways: dict[Kind, Way] = {}
+    returns: dict[Kind, Way] = {}
     if doors.h5:
-        consents[Kind.H5], ways[Kind.H5] = doors.h5, qr_pages.claimed
+        consents[Kind.H5], returns[Kind.H5] = doors.h5, qr_pages.claimed
     if doors.open_platform:
         window = OpenPlatformPages(
             attempts, services.redemption, cookies, outcomes, qr_pages.show_sign_in, qr_pages.show_account
         )
-        consents[Kind.OPEN_PLATFORM], ways[Kind.OPEN_PLATFORM] = doors.open_platform, window.returned
+        consents[Kind.OPEN_PLATFORM], returns[Kind.OPEN_PLATFORM] = doors.open_platform, window.returned
     pushed: list[BaseRoute] = []
     if door := doors.official_account:
-        consents[Kind.OFFICIAL_ACCOUNT], ways[Kind.OFFICIAL_ACCOUNT] = door.consent, qr_pages.claimed
+        consents[Kind.OFFICIAL_ACCOUNT], returns[Kind.OFFICIAL_ACCOUNT] = door.consent, qr_pages.claimed
         links = LinkPages(door.consent, grants, guard, cookies, outcomes, wechat_only=wechat_only)
         pushed = [*door.push.routes(), *links.routes()]
     callback = CallbackPages(
-        Callback(attempts, phone, services.states, consents), ways, guard, cookies, outcomes
+        Callback(attempts, phone, services.states, consents), returns, guard, cookies, outcomes
     )
     followers = Followers(services.events, sessions)
     account_stream = AccountStream(
@@ -199,8 +200,11 @@ def create_app(settings: Settings) -> Starlette:
         *BindRoutes(binding, sessions, services.profiles, guard).routes(),
         *AuditRoutes(LoginHistory(services.store), sessions.verify, services.places.name).routes(),
         *OpsRoutes(services.store, services.broker, services.background.outbox).routes(),
-        Mount("/static", Assets(directory=folder("static"))),
     ]
+    docs = DocsRoutes(
+        routes, pages, title=settings.site_name, base_url=settings.base_url, cookie=cookies.name
+    )
+    routes += [*docs.routes(), Mount("/static", Assets(directory=folder("static")))]
     messages = ConsoleMessages(services.background.outbox, settings.site_name).listed
     sandbox = None
     if settings.sandbox:

@@ -115,7 +115,7 @@ class Operation(Generic[Asked, Told]):
         found: list[type[HubError]] = [*self.problems, StoreUnavailable, InternalError]
         if self.limited:
             found.append(RateLimited)
-        if self.asked.model_fields:
+        if self.asked.model_fields and not self.reads_form:  # whose endpoints answer as their RFCs say
             found.append(InvalidRequest)
             if self.method != "GET":
                 found += (BadRequest, PayloadTooLarge, UnsupportedMediaType)

@@ -15,6 +15,7 @@ NOUNS = {
     "accounts": {"tokens"},
     "audit": set(),
     "codes": {"audit", "tokens", "accounts"},
+    "docs": set(),
     "ops": {"audit", "codes", "tokens", "wechat"},
     "qr": {"accounts", "audit", "tokens", "wechat"},
     "tokens": set(),

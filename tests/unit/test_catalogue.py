@@ -13,6 +13,7 @@ from tests.unit import rendered
 
 PLACEHOLDER = re.compile(r"\{\w*\}")
 PAGE_TEXT = re.compile(r'<template data-text="([^"]+)">(.*?)</template>', re.DOTALL)
+ADDRESS = re.compile(r"<code>[A-Z]+ /[^<]*</code>")
 SCRIPTS = {
     "sign_in.html": ("sign-in.js", "forms.js"),
     "confirm.html": ("confirm.js",),

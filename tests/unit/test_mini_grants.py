@@ -11,8 +11,8 @@ from hub.qr.grants import GRANT, LIFE, PREFIX, Grant, Grants
 from hub.web.cookies import Cookies
 
 OLD, NEW = "old-key-" * 4, "new-key-" * 4
-GRANTS = Cookies([NEW], secure=True)
-GRANTS = Grants(GRANTS)
+COOKIES = Cookies([NEW], secure=True)
+GRANTS = Grants(COOKIES)
 KEY = "k" * 64
 SUBJECT = "wechat:wx1:oAbC"
 
@@ -53,12 +53,12 @@ def test_a_ring() -> None:
 def test_a_page_s_cookie_is_none() -> None:
     """What a web page's cookie holds is signed for that alone."""
     with pytest.raises(GrantRequired):
-        GRANTS.demand_token(PREFIX + GRANTS.sign(GRANT, f"{KEY}:{SUBJECT}"), KEY)
+        GRANTS.demand_token(PREFIX + COOKIES.sign(GRANT, f"{KEY}:{SUBJECT}"), KEY)
 
 
 @given(st.text(max_size=80))
 def test_no_text_breaks_it(text: str) -> None:
     """Whatever comes as bearer is no grant."""
-    for token in (text, PREFIX + text, PREFIX + GRANTS.sign("hub_grant_bearer", "_" + text)):
+    for token in (text, PREFIX + text, PREFIX + COOKIES.sign("hub_grant_bearer", "_" + text)):
         with pytest.raises(GrantRequired):
             GRANTS.demand_token(token, KEY)

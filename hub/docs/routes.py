@@ -1,0 +1,98 @@
+"""The HTTP edge of the description: two documents, and a page made of them."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from hub import __version__
+from hub.docs.asyncapi import asyncapi
+from hub.docs.openapi import openapi
+from hub.docs.page import calls, lines, shapes
+from hub.web.answers import dump
+from hub.web.operations import PAGE, Answer, ChannelRoute, Nothing, Operation, OperationRoute
+from hub.web.pages import Pages
+from hub.web.shapes import Raw
+
+_CACHED = {"cache-control": "public, max-age=300"}
+OPENAPI = Operation(
+    method="GET",
+    path="/openapi.json",
+    asked=Nothing,
+    told=Raw,
+    answers=(Answer(200, "The document", ("application/json",)),),
+)
+ASYNCAPI = Operation(
+    method="GET",
+    path="/asyncapi.json",
+    asked=Nothing,
+    told=Raw,
+    answers=(Answer(200, "The document", ("application/json",)),),
+)
+API = Operation(method="GET", path="/docs", asked=Nothing, told=Raw, answers=(PAGE,))
+
+
+class DocsRoutes:
+    """Describes *described*, all that the application routes, and itself; *cookie* tells a cookie's name."""
+
+    def __init__(
+        self,
+        described: Sequence[BaseRoute],
+        pages: Pages,
+        *,
+        title: str,
+        base_url: str,
+        cookie: Callable[[str], str],
+    ) -> None:
+        self._own = [OPENAPI.route(self.openapi), ASYNCAPI.route(self.asyncapi), API.route(self.page)]
+        self._described = [*described, *self._own]
+        self._pages = pages
+        self._title = title
+        self._base_url = base_url
+        self._cookie = cookie
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes."""
+        return [*self._own]
+
+    async def openapi(self, request: Request) -> Response:
+        """`GET /openapi.json`: the calls, as OpenAPI 3.1."""
+        return Response(dump(self.calls), media_type="application/json", headers=_CACHED)
+
+    async def asyncapi(self, request: Request) -> Response:
+        """`GET /asyncapi.json`: the sockets and event streams, as AsyncAPI 3.0."""
+        return Response(dump(self.channels), media_type="application/json", headers=_CACHED)
+
+    async def page(self, request: Request) -> Response:
+        """`GET /docs`: both of them, for people to read."""
+        return self._pages.render(request, "api.html", **self.shown)
+
+    @cached_property
+    def calls(self) -> dict[str, Any]:
+        """The OpenAPI document; made when it is first asked for."""
+        routes = [route for route in self._described if isinstance(route, OperationRoute)]
+        return openapi(
+            routes, title=self._title, version=__version__, base_url=self._base_url, cookie=self._cookie
+        )
+
+    @cached_property
+    def channels(self) -> dict[str, Any]:
+        """The AsyncAPI document."""
+        channels = [route for route in self._described if isinstance(route, ChannelRoute)]
+        streams = [
+            route for route in self._described if isinstance(route, OperationRoute) and route.operation.events
+        ]
+        return asyncapi(channels, streams, title=self._title, version=__version__, base_url=self._base_url)
+
+    @cached_property
+    def shown(self) -> dict[str, Any]:
+        """What the page shows."""
+        return {
+            "calls": calls(self.calls),
+            "shapes": shapes(self.calls),
+            "lines": lines(self.channels),
+            "tags": {tag["name"]: tag["description"] for tag in self.calls["tags"]},
+        }
