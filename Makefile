@@ -1,7 +1,7 @@
 # make run    set everything up and start the hub on SQLite, with the sandbox
 # make test   set everything up, then lint, types and all tests against private servers
 # make faults    play every fault at every moment, the drain of thousands, and attacks (half an hour)
-# make bench  measure beside other servers, and print the tables (about ten minutes)
+# make bench  measure beside other servers, and print the tables (some twelve minutes)
 # make bench-soak    see how the hub grows with its sockets, and ten minutes of coming and going
 # make bench-readme  write what both have found into the README
 # make check  lint and types alone

@@ -111,7 +111,7 @@ class Http:
                 return await connection.ask(head.encode() + body)
         except TimeoutError:
             connection.close()
-            raise Failed(f"no answer: {path}") from None
+            raise Failed(f"no answer: {path.partition('?')[0]}") from None
 
     def close(self) -> None:
         """Close the connections that wait for a request."""
