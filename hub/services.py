@@ -28,6 +28,7 @@ from hub.codes.rules import Peppers
 from hub.codes.security_alert import SecurityAlert
 from hub.codes.service import Codes
 from hub.codes.sign_in import CodeSignIn
+from hub.codes.sms_budget import SmsBudget
 from hub.codes.verification import EmailVerification
 from hub.doors import Doors, create_account, create_doors
 from hub.limits.guard import Guard
@@ -118,7 +119,8 @@ def create_services(settings: Settings) -> Services:
 
     events = AccountEvents(store, broker)
     login_log = LoginLog(places)
-    alerts = Alerts(events, SecurityAlert(background.outbox, places.name), places)
+    budget = SmsBudget(settings.sms_budgets, settings.sms_daily_budget)
+    alerts = Alerts(events, SecurityAlert(background.outbox, places.name, budget), places)
     failures = Failures(store, alerts)
     signals = Signals(store, login_log, places, alerts, failures)
     reports = Reports(store, login_log, alerts)
@@ -129,8 +131,7 @@ def create_services(settings: Settings) -> Services:
         background.outbox,
         Peppers(settings.secrets("code_peppers")),
         lengths={"phone": settings.code_length_phone, "email": settings.code_length_email},
-        countries=settings.sms_budgets,
-        daily_budget=settings.sms_daily_budget,
+        budget=budget,
         limited=limited,
     )
     challenge = _challenge(settings)

@@ -9,6 +9,7 @@ from hub.codes.outbox import Kind, Message, Outbox
 from hub.codes.rules import Asker, Channel, Peppers, Purpose
 from hub.codes.service import Codes
 from hub.codes.sign_in import CodeSignIn, SignedIn
+from hub.codes.sms_budget import SmsBudget
 from hub.realtime.memory import MemoryBroker
 from hub.store.database import Store
 from hub.store.encryption import DataKeys
@@ -32,7 +33,9 @@ def make_codes(store: Store, *, kinds: tuple[Kind, ...] = ("sms", "email"), **op
         "daily_budget": 1000,
         "limited": True,
     }
-    return Codes(store, Outbox(store, _KEYS, kinds), Peppers(["a-pepper-" * 4]), **(given | options))
+    given |= options
+    budget = SmsBudget(given.pop("countries"), given.pop("daily_budget"))
+    return Codes(store, Outbox(store, _KEYS, kinds), Peppers(["a-pepper-" * 4]), budget=budget, **given)
 
 
 async def sent(store: Store, kind: Kind = "sms") -> list[Message]:

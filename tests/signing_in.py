@@ -14,6 +14,7 @@ from hub.audit.reports import Reports
 from hub.audit.signals import Signals
 from hub.codes.outbox import Kind, Outbox
 from hub.codes.security_alert import SecurityAlert
+from hub.codes.sms_budget import SmsBudget
 from hub.realtime.broker import Broker
 from hub.store.database import Connection, Row, Store, connect
 from hub.store.encryption import DataKeys
@@ -64,13 +65,18 @@ class Watching(NamedTuple):
 
 
 def make_watching(
-    store: Store, broker: Broker, places: Places = NOWHERE, kinds: tuple[Kind, ...] = ("sms", "email")
+    store: Store,
+    broker: Broker,
+    places: Places = NOWHERE,
+    kinds: tuple[Kind, ...] = ("sms", "email"),
+    daily_budget: int = 1000,
 ) -> Watching:
     """Return the login log with its signals, over a queue of messages that nobody works on."""
     events = AccountEvents(store, broker)
     log = LoginLog(places)
     outbox = Outbox(store, DataKeys([DATA_KEY]), kinds)
-    alerts = Alerts(events, SecurityAlert(outbox, places.name), places)
+    budget = SmsBudget({"+86": None}, daily_budget)
+    alerts = Alerts(events, SecurityAlert(outbox, places.name, budget), places)
     failures = Failures(store, alerts)
     return Watching(Signals(store, log, places, alerts, failures), Reports(store, log, alerts), failures)
 

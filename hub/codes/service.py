@@ -5,13 +5,12 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 import structlog
 from prometheus_client import Counter
 
-from hub.codes.addresses import calling_code
 from hub.codes.messages import Kind, Message
 from hub.codes.outbox import Outbox
 from hub.codes.rules import (
@@ -30,15 +29,8 @@ from hub.codes.rules import (
     draw,
     wait,
 )
-from hub.errors import (
-    CodeLocked,
-    FieldError,
-    HubError,
-    InvalidCode,
-    InvalidRequest,
-    RateLimited,
-    SmsBudgetSpent,
-)
+from hub.codes.sms_budget import SmsBudget
+from hub.errors import CodeLocked, HubError, InvalidCode, RateLimited
 from hub.store.database import Connection, Store
 
 log = structlog.stdlib.get_logger("hub.codes")
@@ -48,7 +40,6 @@ CHECKS = Counter("hub_code_checks_total", "Codes that came back, by what came of
 
 _KINDS: Mapping[Channel, Kind] = {"phone": "sms", "email": "email"}
 _REFUSAL_TIME = 0.05  # seconds; longer than any of the ways to a refusal takes
-_ALL = "all"  # the scope of the whole hub's budget
 
 
 class Sent(NamedTuple):
@@ -77,10 +68,9 @@ class Proof:
 
 
 class Codes:
-    """The use cases. *lengths* are the digits of a code by channel.
+    """The use cases. *lengths* are the digits of a code by channel, *budget* bounds those by SMS.
 
-    *countries* has the calling codes, with their plus sign, that get SMS, each with its budget of a day, None
-    for all of *daily_budget*. With *limited* off, an address may ask as often as it likes.
+    With *limited* off, an address may ask as often as it likes.
     """
 
     def __init__(
@@ -90,16 +80,14 @@ class Codes:
         peppers: Peppers,
         *,
         lengths: Mapping[Channel, int],
-        countries: Mapping[str, int | None],
-        daily_budget: int,
+        budget: SmsBudget,
         limited: bool,
     ) -> None:
         self._store = store
         self._outbox = outbox
         self._peppers = peppers
         self._lengths = lengths
-        self._countries = countries
-        self._daily_budget = daily_budget
+        self._budget = budget
         self._limited = limited
 
     async def send(
@@ -112,7 +100,7 @@ class Codes:
         """
         target = Target(channel, address, purpose)
         try:
-            country = self._country(address) if channel == "phone" else None
+            country = self._budget.country(address) if channel == "phone" else None
             code = draw(channel, self._lengths[channel])
 
             async def work(tx: Connection) -> None:
@@ -120,7 +108,7 @@ class Codes:
                 await self._replace(tx, target, asker, code, now)
                 await self._outbox.enqueue(tx, _KINDS[channel], _message(target, code, language, now), now)
                 if country:
-                    await self._spend(tx, country, now)
+                    await self._budget.spend(tx, country, now)
 
             await self._store.write(work)
         except HubError as error:
@@ -200,25 +188,6 @@ class Codes:
             device_info=json.dumps({"user_agent": asker.user_agent, "device": asker.device}),
             created_at=now,
         )
-
-    def _country(self, address: str) -> str:
-        country = calling_code(address)
-        if country not in self._countries:
-            raise InvalidRequest([FieldError("phone", f"no codes are sent to {country}")])
-        return country
-
-    async def _spend(self, tx: Connection, country: str, now: datetime) -> None:
-        """Count an SMS against the day's budgets, the hub's last: its row is where all sends meet."""
-        day = now.date().isoformat()
-        for scope, budget in ((country, self._countries[country]), (_ALL, self._daily_budget)):
-            if budget is None:
-                continue
-            await tx.changed("codes.spend", day=day, scope=scope)
-            row = await tx.one("codes.spent", day=day, scope=scope)
-            if row is None or row["sent"] > budget:
-                log.error("sms_budget_spent", scope=scope, budget=budget)
-                midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-                raise SmsBudgetSpent(f"{scope}: {budget} a day", retry_after=(midnight - now).total_seconds())
 
 
 def _demand_unlocked(locked_until: datetime | None, now: datetime) -> None:

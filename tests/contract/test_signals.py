@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,12 +14,13 @@ from hub.audit.places import Places
 from hub.audit.rules import FAILURES_TOLD, MANY_ACCOUNTS, MANY_FAILURES, MESSAGE_GAP, REMEMBERED, Caution
 from hub.audit.signals import Noted
 from hub.codes.messages import Message
+from hub.errors import SmsBudgetSpent
 from hub.realtime.memory import MemoryBroker
 from hub.store.database import Connection, Row, Store
 from hub.tokens.events import AccountEvents, Event
 from hub.tokens.service import Device
 from tests import geography
-from tests.code_sign_in import sent
+from tests.code_sign_in import ask, make_codes, sent
 from tests.signing_in import Clock, Watching, execute, make_user, make_watching, rows
 
 NUMBER = "+8613800138000"
@@ -339,6 +341,32 @@ async def test_no_sender_for_it(watched: Watched, places: Places) -> None:
     by_sms = watched._replace(watching=mute)
     await by_sms.sign_in()
     assert (await by_sms.sign_in(PHONE)).channels == ("stream", "sms")
+
+
+async def test_warnings_keep_within_the_budget(watched: Watched, places: Places) -> None:
+    """A warning by SMS is counted as a code is: with nothing left the stream is the only way."""
+    await execute(watched.url, "UPDATE users SET email = NULL")
+    now = watched.store.now()
+    midnight = now.replace(hour=0, minute=0, second=0) + timedelta(days=1)
+    watched.clock.forward((midnight - now).total_seconds())  # or the next one might come in between
+    frugal = make_watching(watched.store, MemoryBroker(), places, daily_budget=1)
+    by_sms = watched._replace(watching=frugal)
+    await by_sms.sign_in()
+    assert (await by_sms.sign_in(PHONE)).channels == ("stream", "sms")
+    other = PHONE._replace(id="phone-2")
+    later = MESSAGE_GAP.total_seconds() + 1
+    codes = make_codes(watched.store, daily_budget=1)
+    with pytest.raises(SmsBudgetSpent):
+        await ask(watched.store, codes, "+8613800138009")
+    assert (await by_sms.sign_in(other, seconds=later)).channels == ("stream",)
+    assert len(await rows(watched.url, "SELECT id FROM outbox")) == 1
+
+
+async def test_a_country_without_sms_gets_no_warning(watched: Watched) -> None:
+    """A number that WeChat vouched for may be of any country; that opens none to SMS."""
+    await execute(watched.url, "UPDATE users SET email = NULL, phone = '+14155552671'")
+    await watched.sign_in()
+    assert (await watched.sign_in(PHONE)).channels == ("stream",)
 
 
 async def test_rows_from_before_are_no_past(watched: Watched) -> None:
