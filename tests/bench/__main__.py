@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="rounds of each part")
     parser.add_argument("--rate", type=float, help="sign-ins a second")
     parser.add_argument("--sockets", type=int, help="waiting sockets, beside the peers and in the soak")
+    parser.add_argument("--seconds", type=float, help="length of the soak")
     parser.add_argument("--peers", help="peers by name, separated by semicolons; by default all, or none")
     parser.add_argument("--json", type=Path, default=Path("var/bench.json"), help="file for the figures")
     parser.add_argument(
@@ -37,7 +38,7 @@ def main() -> None:
         parser.error(f"there is no part {', '.join(unknown)}")
     peers = [kind for kind in PEERS if asked.peers is None or kind.name in asked.peers.split(";")]
     plans = (QUICK_PLANS if asked.quick else Plans()).changed(
-        rounds=asked.rounds, rate=asked.rate, sockets=asked.sockets
+        rounds=asked.rounds, rate=asked.rate, sockets=asked.sockets, seconds=asked.seconds
     )
     logs.configure("warning", json=False)
     machine.open_files()

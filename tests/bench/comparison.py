@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tests.bench.figures import Figure, aligned, short
+from tests.bench.figures import Figure, aligned, spread
 from tests.bench.waiting import HUB
 
 Round = Mapping[str, Any]
@@ -46,6 +46,12 @@ _ROWS = (
         lambda told, _: 100 * told["idle"]["cpu"] / told["idle"]["seconds"],
     ),
     _Row("Redis → the one socket", "events/s", "≥ 28000", lambda told, _: told["flood"]["rate"]),
+    _Row(
+        "Redis → the one socket, server CPU meanwhile",
+        "%",
+        "",
+        lambda told, _: 100 * _cpu(told, "flood") / told["flood"]["server"]["seconds"],
+    ),
     _Row(
         "Redis → the one socket, CPU per event",
         "µs",
@@ -129,8 +135,4 @@ def text(lines: Sequence[Line]) -> str:
 
 
 def _cell(figure: Figure | None) -> str:
-    if figure is None:
-        return "–"
-    if len(figure.rounds) == 1:
-        return short(figure.median)
-    return f"{short(figure.median)} ({short(min(figure.rounds))}–{short(max(figure.rounds))})"
+    return "–" if figure is None else spread(figure)

@@ -77,6 +77,12 @@ def aligned(lines: Sequence[Sequence[str]], *, right: Container[int]) -> str:
     )
 
 
+def spread(figure: Figure) -> str:
+    """Return the median, with the lowest and the highest where the rounds differ."""
+    low, middle, high = map(short, (min(figure.rounds), figure.median, max(figure.rounds)))
+    return middle if low == high else f"{middle} ({low}–{high})"
+
+
 def short(value: float) -> str:
     """Return *value* with three digits."""
     return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"

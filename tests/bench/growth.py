@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tests.bench import machine
@@ -32,7 +32,7 @@ class Soaking(NamedTuple):
     churn: float = 50.0
     events: float = 200.0
     sign_ins: float = 20.0
-    sample: float = 10.0
+    sample: float = 15.0
 
 
 QUICK_GROWTH = Growing((100, 200), idle=0.2, rate=50.0, pace=0.3)
@@ -90,7 +90,7 @@ def curve_columns(sizes: Sequence[Mapping[str, float]]) -> list[tuple[str, ...]]
     ]
 
 
-def soak(servers: Servers, plan: Soaking) -> dict[str, Any]:
+def soak(servers: Servers, plan: Soaking, progress: Callable[[str], None]) -> dict[str, Any]:
     """Let sockets come and go, events be told and people sign in, and watch the hub's memory."""
     hub = servers.hub(**LASTING)
     tokens = access_tokens(servers, hub.url)
@@ -110,6 +110,7 @@ def soak(servers: Servers, plan: Soaking) -> dict[str, Any]:
                     "files": machine.files(site.pid),
                 }
             )
+            progress(f"soak: {samples[-1]['at']:.0f} s, {samples[-1]['memory'] / 2**20:.1f} MiB")
         churned, signed_in = load.answer(), people.answer()
         spent = meter.read()
         load.order("close")

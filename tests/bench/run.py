@@ -40,7 +40,9 @@ class Plans(NamedTuple):
     growing: Growing = Growing()
     soaking: Soaking = Soaking()
 
-    def changed(self, *, rounds: int | None, rate: float | None, sockets: int | None) -> "Plans":
+    def changed(
+        self, *, rounds: int | None, rate: float | None, sockets: int | None, seconds: float | None
+    ) -> "Plans":
         """Return these plans with what is given in place of their own."""
 
         def given(**values: float | None) -> dict[str, Any]:
@@ -49,7 +51,7 @@ class Plans(NamedTuple):
         return self._replace(
             usual=self.usual._replace(**given(rounds=rounds, rate=rate)),
             crowding=self.crowding._replace(**given(rounds=rounds, sockets=sockets)),
-            soaking=self.soaking._replace(**given(sockets=sockets)),
+            soaking=self.soaking._replace(**given(sockets=sockets, seconds=seconds)),
         )
 
 
@@ -175,7 +177,7 @@ class Run:
         return sizes, []
 
     def _soak(self, servers: Servers) -> tuple[Any, list[Figure]]:
-        told = growth.soak(servers, self._plans.soaking)
+        told = growth.soak(servers, self._plans.soaking, self._progress)
         self._errors("sign-ins", [told["sign_ins"]])
         return told, growth.soak_figures(told)
 
