@@ -160,7 +160,7 @@ class Settings(BaseSettings):
         description="calling codes that get SMS, each with its own most a day where wanted: `86,65:500`",
     )
     sms_daily_budget: int = Field(
-        10_000, ge=0, le=10**9, description="most SMS with a code a day (UTC), of the whole hub"
+        10_000, ge=0, le=10**9, description="most SMS a day (UTC), of the whole hub"
     )
     refresh_ttl: int = Field(30 * 86400, ge=3600, description="absolute life of a session, seconds")
     refresh_idle_ttl: int = Field(14 * 86400, ge=600, description="idle life of a session, seconds")
