@@ -82,7 +82,7 @@ class Content(Protocol):
     """A door whose codes do not say the landing page's address."""
 
     async def content(self, qr_code: str, expires_in: float) -> str:
-        """Return what the picture of *qr_code* says. Raises ProviderAway."""
+        """Return what the picture of *qr_code* says. Raises ProviderAway or ProviderFailed."""
         ...
 
 
@@ -109,7 +109,10 @@ class Attempts:
         self.attention = Attention(store, self.by_keys, self.tick)
 
     async def begin(self, new: NewAttempt) -> Attempt:
-        """Write a pending attempt, tell it, and return it. Raises ProviderAway with nothing written."""
+        """Write a pending attempt, tell it, and return it.
+
+        Raises ProviderAway or ProviderFailed with nothing written.
+        """
         attempt = await self._insert(self.store, new, await self._code(new.door))
         CREATED.labels(attempt.door).inc()
         await self.tell(attempt)
@@ -118,7 +121,7 @@ class Attempts:
     async def succeed(self, attempt: Attempt) -> Attempt:
         """Return the one successor of an expired or failed attempt, begun now if there is none yet.
 
-        Raises WrongState while the attempt is alive or confirmed, or ProviderAway.
+        Raises WrongState while the attempt is alive or confirmed, ProviderAway or ProviderFailed.
         """
         if not attempt.final:
             attempt = await self.tick(attempt)

@@ -214,6 +214,7 @@ class StatusFrame(TypedDict):
     """Who has scanned."""
 
 
+@described
 class StatusReply(StatusFrame):
     """The public state of an attempt, and what only its own browser is told beside it."""
 
@@ -233,6 +234,7 @@ class Scanned(TypedDict):
     """What the person is to be shown before they confirm."""
 
 
+@described
 class MiniScanned(Scanned):
     """The attempt is claimed by this mini program."""
 
@@ -260,7 +262,7 @@ CREATE = Operation(
     optional=True,
     limited=True,
     auth=(Auth.NOBODY, Auth.ACCESS_TOKEN),
-    problems=(OriginNotAllowed, Unauthorized, ReauthRequired, ProviderAway),
+    problems=(OriginNotAllowed, Unauthorized, ReauthRequired, ProviderAway, ProviderFailed),
 )
 _PICTURE_PROBLEMS = (NotFound, AttemptNotFound, ProviderAway, ProviderFailed)
 _SVG, _PNG, _JPEG = "image/svg+xml", "image/png", "image/jpeg"

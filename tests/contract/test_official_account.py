@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 
+import httpx2
 import pytest
 
-from hub.errors import AttemptNotFound, ProviderAway
+from hub.errors import AttemptNotFound, HubError, ProviderAway
 from hub.qr.official_account.door import NAME
 from hub.qr.phone import Answer
 from hub.qr.states import Status
 from hub.realtime.memory import MemoryBroker
 from hub.store.database import Store
+from hub.wechat.errors import Misconfigured
 from hub.wechat.push import Event, Kind
 from tests import following as at
 from tests.following import Following, event, link_in, openid, scanned, subject
@@ -47,6 +49,26 @@ async def test_without_wechat_nothing_begins(store: Store, database_url: str) ->
         with pytest.raises(ProviderAway) as refused:
             await door.begin()
     assert refused.value.retry_after
+    assert await rows(database_url, "SELECT id FROM login_sessions") == []
+
+
+@pytest.mark.parametrize(
+    ("errcode", "kind"),
+    [(-1, ProviderAway), (45009, ProviderAway), (40001, ProviderAway), (48001, Misconfigured)],
+)
+async def test_what_wechat_says_of_a_ticket(
+    door: Following, database_url: str, errcode: int, kind: type[HubError]
+) -> None:
+    """Coming back helps where WeChat is busy, and not where the account may not make codes."""
+    async with httpx2.AsyncClient(base_url=door.url) as http:
+        fault = {"call": "qrcode/create", "fault": "errcode", "errcode": errcode}
+        assert (await http.post("/faults", json=fault)).status_code == 200
+        try:
+            with pytest.raises(kind) as refused:
+                await door.begin()
+        finally:
+            await http.delete("/faults")
+    assert bool(refused.value.retry_after) == (kind is ProviderAway)
     assert await rows(database_url, "SELECT id FROM login_sessions") == []
 
 
