@@ -16,7 +16,7 @@
     ├─ RateLimited 429           └ TooManySockets, CodeLocked, PasswordLocked
     ├─ InternalError 500
     ├─ ProviderFailed 502
-    └─ Unavailable 503           └ StoreUnavailable, BrokerUnavailable, ProviderAway, SmsBudgetSpent
+    └─ Unavailable 503           └ StoreUnavailable, ProviderAway, SmsBudgetSpent
 
 Services raise them, the edges turn them into RFC 9457 problem bodies, error frames or close codes. What a
 person reads comes from the catalogue key `problem.<slug>`; `reason` is for the log and never leaves it.
@@ -326,12 +326,6 @@ class StoreUnavailable(Unavailable):
     """The database is away, or too busy to take the work within the wait."""
 
     slug = "store-unavailable"
-
-
-class BrokerUnavailable(Unavailable):
-    """Redis is away."""
-
-    slug = "broker-unavailable"
 
 
 class ProviderAway(Unavailable):

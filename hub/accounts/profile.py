@@ -49,7 +49,8 @@ class WechatInfo(TypedDict):
     """When it was bound, in ISO 8601 and UTC."""
 
 
-@with_config(ConfigDict(use_attribute_docstrings=True, extra="allow"))
+@described
+@with_config(ConfigDict(extra="allow"))
 class Profile(TypedDict):
     """What an account tells its own person. The fields of the installation's profile schema stand beside."""
 

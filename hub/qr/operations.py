@@ -142,12 +142,14 @@ class Refresh(Frame):
     """Asks for another attempt, after the former one is over."""
 
     type: Literal["refresh"]
+    """What kind of frame it is."""
 
 
 class Cancel(Frame):
     """Ends the attempt."""
 
     type: Literal["cancel"]
+    """What kind of frame it is."""
 
 
 @described

@@ -59,6 +59,7 @@ class Authenticate(Frame):
     """Shows an access token: the first one within 5 seconds, the next one before it ends."""
 
     type: Literal["auth"]
+    """What kind of frame it is."""
     access_token: str
     """The access token; each later one is of the same session."""
 

@@ -50,6 +50,7 @@ class Refusal(TypedDict):
     """The members that were refused."""
 
 
+@described
 class Problem(Refusal):
     """A problem body (RFC 9457), with the members of the envelope."""
 

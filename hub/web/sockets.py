@@ -50,6 +50,7 @@ class Ping(Frame):
     """Asks for a `pong`."""
 
     type: Literal["ping"]
+    """What kind of frame it is."""
 
 
 @described
@@ -60,6 +61,7 @@ class Pong(TypedDict):
     """What kind of frame it is."""
 
 
+@described
 class ErrorFrame(Refusal):
     """Refuses a frame, with the members of a problem body."""
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.errors import GrantRequired
-from hub.qr.grants import GRANT, LIFE, PREFIX, Grant, Grants
-from hub.web.cookies import Cookies
+from hub.qr.grants import LIFE, PREFIX, Grant, Grants
+from hub.web.cookies import GRANT, Cookies
 
 OLD, NEW = "old-key-" * 4, "new-key-" * 4
 COOKIES = Cookies([NEW], secure=True)

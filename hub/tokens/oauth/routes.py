@@ -73,10 +73,12 @@ class Introspection(TypedDict):
     """When the person signed in."""
 
 
+@described
 class KeySet(TypedDict):
     """A JWK Set (RFC 7517 section 5)."""
 
     keys: list[dict[str, str]]
+    """The public keys; none where they are secrets."""
 
 
 _REFUSED = (
