@@ -40,8 +40,11 @@ def main() -> None:
     plans = (QUICK_PLANS if asked.quick else Plans()).changed(
         rounds=asked.rounds, rate=asked.rate, sockets=asked.sockets, seconds=asked.seconds
     )
+    most = machine.most_sockets()
+    if plans.crowding.sockets > most:
+        print(f"the limit of open files allows only {most} sockets", file=sys.stderr)
+        plans = plans.changed(sockets=most)
     logs.configure("warning", json=False)
-    machine.open_files()
     if asked.realtime:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started is stopped

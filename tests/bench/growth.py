@@ -12,8 +12,6 @@ from tests.bench.rounds import access_tokens
 from tests.bench.servers import Servers
 from tests.bench.waiting import LASTING, Meter, crowd, lasting_hub, warm_up
 
-_SPARE_FILES = 500  # of a process, beside those of its sockets
-
 
 class Growing(NamedTuple):
     """What is done at each size of the crowd; times in seconds."""
@@ -41,7 +39,7 @@ QUICK_SOAK = Soaking(100, 2.0, churn=20.0, events=20.0, sign_ins=5.0, sample=0.5
 
 def curve(servers: Servers, plan: Growing) -> Iterator[dict[str, float]]:
     """Yield what each size of the crowd comes to, as far as the limit of open files allows."""
-    most = machine.open_files() - _SPARE_FILES
+    most = machine.most_sockets()
     hub = servers.hub(**LASTING)
     with lasting_hub(hub) as site, crowd(site) as load:
         attempts = load.order("begin", count=min(max(plan.sizes), most))

@@ -14,6 +14,7 @@ from typing import Any
 
 _OF_A_PROCESS = 2  # the kernel's CPUCLOCK_SCHED
 _FLUSHES = 200
+_SPARE_FILES = 500  # of a process, beside those of its sockets
 
 _usable = sorted(os.sched_getaffinity(0))  # at the start: later on this process keeps to one of them
 HUB_CORE, OTHER_CORE = _usable[0], _usable[-1]
@@ -46,11 +47,11 @@ def listens(port: int) -> bool:
         return False
 
 
-def open_files() -> int:
-    """Raise the limit of open files as far as it goes, for this process and its children, and return it."""
+def most_sockets() -> int:
+    """Raise the limit of open files as far as it goes, here and for all children; return what it allows."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return most
+    return most - _SPARE_FILES
 
 
 def cpu_seconds(pid: int) -> float:

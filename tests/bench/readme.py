@@ -42,7 +42,10 @@ def _report(report: dict[str, Any]) -> str:
     if waiting := report.get("waiting"):
         parts.append(_table(comparison.columns(comparison.compare(waiting))))
         parts.append("; ".join(f"{name}: {said}" for name, said in waiting["versions"].items()) + ".\n")
-        parts += [f"{name} is missing: {reason}\n" for name, reason in waiting["missing"].items()]
+        parts += [
+            f"{name} could not be measured in every round: {reason}\n"
+            for name, reason in waiting["missing"].items()
+        ]
     figures = [
         Figure(told["name"], told["unit"], told["rounds"], told["target"]) for told in report["figures"]
     ]

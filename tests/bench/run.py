@@ -41,7 +41,12 @@ class Plans(NamedTuple):
     soaking: Soaking = Soaking()
 
     def changed(
-        self, *, rounds: int | None, rate: float | None, sockets: int | None, seconds: float | None
+        self,
+        *,
+        rounds: int | None = None,
+        rate: float | None = None,
+        sockets: int | None = None,
+        seconds: float | None = None,
     ) -> "Plans":
         """Return these plans with what is given in place of their own."""
 
@@ -165,7 +170,9 @@ class Run:
         report = waiting.report()
         lines = comparison.compare(report)
         print(f"\n{comparison.text(lines)}\n", flush=True)
-        self._complaints += [f"missing: {name}: {reason}" for name, reason in waiting.missing.items()]
+        self._complaints += [
+            f"missing in some round: {name}: {reason}" for name, reason in waiting.missing.items()
+        ]
         return {**report, "comparison": [line.reply() for line in lines]}, []
 
     def _curve(self, servers: Servers) -> tuple[Any, list[Figure]]:

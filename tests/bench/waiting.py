@@ -131,7 +131,6 @@ class Waiting:
             self.versions[peer.name] = peer.versions
         except (Missing, RuntimeError) as error:
             self.missing[kind.name] = str(error)
-            self.rounds.pop(kind.name, None)
 
     def report(self) -> dict[str, Any]:
         """Return all rounds and versions, by name of the server, and why peers are missing."""

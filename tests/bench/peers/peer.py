@@ -20,6 +20,7 @@ from tests.servers.redis import free_port
 _ROOT = Path(__file__).parents[3]
 _START = 15.0  # seconds
 _STOP = 10.0
+_MOST_FILES = 2**16  # nginx makes room for each connection it may ever have
 
 
 class Peer(ABC):
@@ -118,7 +119,7 @@ class Nchan(Peer):
     def command(self, folder: Path, redis: int) -> list[str]:
         binary, modules = cache.nginx(self.cache)
         template = Template((Path(__file__).parent / "nginx.conf").read_text())
-        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        files = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], _MOST_FILES)
         config = folder / "nginx.conf"
         config.write_text(
             template.substitute(modules=modules, folder=folder, port=self.port, redis=redis, files=files)
