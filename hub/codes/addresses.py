@@ -44,8 +44,12 @@ def phone(number: str, country_code: str | None = None) -> str:
 
 
 def _narrow(text: str) -> str:
-    """Return what was typed on a keyboard for Chinese with narrow digits, signs and spaces (NFKC)."""
-    return unicodedata.normalize("NFKC", text).strip()
+    """Return what was typed with wide digits, signs and spaces in narrow ones (NFKC).
+
+    Without the unseen marks of direction that lists of contacts put around a number that is copied.
+    """
+    seen = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    return unicodedata.normalize("NFKC", seen).strip()
 
 
 def calling_code(address: str) -> str:

@@ -47,7 +47,7 @@ from hub.web.origins import Origins
 from hub.web.parsing import Body, Printable, bearer, client_address
 from hub.web.shapes import described
 
-Number = Annotated[Printable, StringConstraints(min_length=1, max_length=40)]
+Number = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 CallingCode = Annotated[Printable, StringConstraints(min_length=1, max_length=8)]
 Email = Annotated[Printable, StringConstraints(min_length=3, max_length=254)]
 Code = Annotated[str, StringConstraints(pattern=r"^[0-9]{4,8}$")]

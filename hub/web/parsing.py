@@ -27,8 +27,9 @@ class Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, use_attribute_docstrings=True)
 
 
-# The C0 and C1 controls, and what breaks or turns lines: a name with these would show other than it is.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# The C0 and C1 controls, and what breaks lines or turns letters: a name with these shows other than it is.
+# Marks that only isolate stay, for systems put them around names.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202d\u202e]")
 
 
 def _printable(text: str) -> str:

@@ -102,6 +102,7 @@ async def test_the_tennis_app_changes_its_profile(tennis: HubProcess) -> None:
             "beginner",
             "Babolat",
         )
+        assert (await patch(nickname="\u2068李娜\u2069")).status_code == 200
         assert (await patch(bio="左手\n\t网前")).json()["data"]["bio"] == "左手\n\t网前"
         hidden = (await patch(gender="prefer_not_to_say")).json()["data"]
         assert (hidden["gender"], hidden["is_profile_completed"]) == (None, False)
