@@ -98,6 +98,18 @@ async def test_in_a_frame(window_hub: HubProcess, new_page: NewPage) -> None:
     await expect(desktop.locator("#signed-in")).to_contain_text("Bob")
 
 
+async def test_the_phone_opens_from_the_frame(window_hub: HubProcess, new_page: NewPage) -> None:
+    """A click on the code within the frame opens the simulated phone, where the person approves."""
+    desktop = await new_page(locale="en")
+    await desktop.goto(f"{window_hub.url}/")
+    async with desktop.expect_popup() as opened:
+        await desktop.frame_locator("#frame").locator("#phone").click()
+    phone = await opened.value
+    await phone.locator("#person-alice").click()
+    await phone.locator("#allow").click()
+    await expect(desktop.locator("#signed-in")).to_be_visible()
+
+
 async def test_in_another_tab(hub_on_sqlite: HubProcess, new_page: NewPage) -> None:
     """Where the person opens WeChat in a new tab, that one says so and the first one is signed in."""
     hub = hub_on_sqlite
