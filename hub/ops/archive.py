@@ -115,7 +115,7 @@ class LoginLogArchive:
     @contextmanager
     def _alone(self) -> Iterator[bool]:
         """Hold the folder's lock; False where another worker has it."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # full numbers and addresses are in it
         with (self._folder / "login_logs.lock").open("ab") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -76,9 +76,23 @@ def names(shelf: Path) -> set[str]:
     return {file.name for file in shelf.glob("*")}
 
 
+def mode(folder: Path) -> int:
+    """Who may do what in the folder."""
+    return folder.stat().st_mode & 0o777
+
+
 async def left(url: str) -> list[int]:
     """The ids that are still in the table."""
     return [row["id"] for row in await rows(url, "SELECT id FROM login_logs ORDER BY id")]
+
+
+async def test_the_folder_is_its_owners(
+    store: Store, database_url: str, shelf: Path, logs: LoginLogArchive
+) -> None:
+    """The files hold whole numbers and addresses, which are not for everybody on the machine."""
+    await log(store, database_url, store.now() - timedelta(days=400))
+    assert await logs.run(never) == 1
+    assert mode(shelf) == 0o700
 
 
 async def test_rows_older_than_six_months_move_to_their_months_file(
