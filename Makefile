@@ -1,5 +1,6 @@
 # make run    set everything up and start the hub on SQLite, with the sandbox
 # make test   set everything up, then lint, types and all tests against private servers
+# make fuzz   ask each call of the API thousands of things, good and bad
 # make faults    play every fault at every moment, the drain of thousands, and attacks (half an hour)
 # make bench  measure beside other servers, and print the tables (some twelve minutes)
 # make bench-soak    see how the hub grows with its sockets, and ten minutes of coming and going
@@ -11,7 +12,7 @@ BIN := .venv/bin
 # Tests of outages, storms and timing want the machine to themselves.
 ALONE := tests/faults tests/api/test_codes_timing.py
 
-.PHONY: run test faults bench bench-soak bench-readme check servers clean
+.PHONY: run test fuzz faults bench bench-soak bench-readme check servers clean
 
 run: .venv/run
 	$(BIN)/hub serve
@@ -21,6 +22,9 @@ test: .venv/test servers check
 	$(BIN)/pytest $(ALONE)
 
 # The report of what was measured is var/faults/faults.md, and faults.json.
+fuzz: .venv/test
+	HUB_FUZZ_EXAMPLES=300 $(BIN)/pytest tests/api/test_fuzz.py
+
 faults: .venv/test servers
 	HUB_FAULT_REPORT=var/faults $(BIN)/pytest -m "slow or not slow" \
 		tests/faults/matrix tests/faults/test_drain.py tests/faults/attacks

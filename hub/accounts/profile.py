@@ -37,8 +37,8 @@ class WechatInfo(TypedDict):
     """The name at WeChat."""
     avatar_url: str | None
     """The picture at WeChat."""
-    gender: str | None
-    """`male` or `female`, where WeChat tells."""
+    gender: int | None
+    """As WeChat counts: 1 male, 2 female, 0 not told."""
     country: str | None
     """The country, where WeChat tells."""
     province: str | None

@@ -343,7 +343,7 @@ CONFIRM = Operation(
     problems=(
         *(Unauthorized, OriginNotAllowed, CsrfFailed, GrantRequired, AttemptNotFound, WrongState),
         *(AttemptExpired, AttemptFailed, ConfirmationRequired, AccountBlocked, AlreadyBound, SignInRefused),
-        *(NumberTaken, WechatBound, WechatCodeRefused, ProviderAway, ProviderFailed),
+        *(AlreadyClaimed, NumberTaken, WechatBound, WechatCodeRefused, ProviderAway, ProviderFailed),
     ),
 )
 REDEEM = Operation(

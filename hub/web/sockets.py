@@ -32,10 +32,14 @@ CLOSED_DONE = 1000
 CLOSED_DEFECT = 1011
 CLOSED_RESTART = 1012
 CLOSED_OVERLOAD = 1013
+CLOSED_BROKEN = 1002
+CLOSED_GARBLED = 1007
 CLOSED_LARGE = 1009
 CLOSED_MISUSE = 4500
 
 CLOSES: Final[Mapping[int, str]] = {
+    CLOSED_BROKEN: "What came is no WebSocket frame; do not come back like that.",
+    CLOSED_GARBLED: "A text frame was not UTF-8; do not come back like that.",
     CLOSED_LARGE: f"A frame was over {FRAME_LIMIT} bytes.",
     CLOSED_DEFECT: "A defect of the hub; come back, with jitter.",
     CLOSED_RESTART: "The hub stops or restarts; come back when the reason says, on any node.",
