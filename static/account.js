@@ -106,6 +106,7 @@ function endRow(row) {
   row.querySelector("[data-ended]").hidden = false;
   if (row.contains(document.activeElement)) $("devices-title").focus();
   row.querySelector(".actions").remove();
+  $("end-others").hidden = !document.querySelector("#devices .row:not([data-over]) ~ .row:not([data-over])");
 }
 
 async function showProfile() {

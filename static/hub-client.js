@@ -89,7 +89,7 @@ export class LoginHub {
       if (attempt[name]) attempt[name] = this.#here(attempt[name]);
     }
     this.attempt = attempt;
-    if (attempt.authorize_url) this.#leaveVerifier();
+    if (attempt.authorize_url && purpose !== "bind") this.#leaveVerifier();
     return attempt;
   }
 
@@ -214,6 +214,7 @@ export class LoginHub {
 
   /** Sign in by a code or a password, at *path* with *body*. No script sees the refresh token. */
   async signIn(path, body) {
+    if (this.attempt) this.#takeVerifier(this.attempt.session_id); // of a code that nobody needs any more
     return this.#keep(await this.#call(path, { body: { ...body, token_delivery: "cookie" } }));
   }
 

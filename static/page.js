@@ -32,7 +32,7 @@ export function showAvatar(avatar, url) {
 /** Name the countries of a picker in the page's language. */
 export function nameCountries() {
   const names = new Intl.DisplayNames(document.documentElement.lang, { type: "region" });
-  for (const option of document.querySelectorAll("[data-region]")) {
+  for (const option of document.querySelectorAll("[data-region]:not(:only-child)")) {
     option.label = `${option.value} ${names.of(option.dataset.region)}`;
   }
 }

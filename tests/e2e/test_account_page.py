@@ -1,0 +1,338 @@
+"""The account page as people see it, in headless Chromium, beside other devices of the same person."""
+
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, WebSocketRoute, expect
+
+from tests.code_client import Person, new_email, new_number
+from tests.people import Phone
+from tests.servers.accessibility import violations
+from tests.servers.chromium import NewPage
+from tests.servers.hub import HubProcess
+from tests.servers.waiting import until
+
+PASSWORD = "correct horse battery"
+HANDSET = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Version/19.0 Mobile/15E148 Safari/604.1"
+
+
+class Resident:
+    """Somebody with an e-mail address and a password, who is on the account page; and their phone."""
+
+    def __init__(self, hub: HubProcess, page: Page, phone: Person) -> None:
+        self.hub, self.page, self.phone = hub, page, phone
+        self.email = new_email()
+
+    async def move_in(self) -> "Resident":
+        """Make the account, and sign in to it on the sign-in page."""
+        code = await self.phone.code(self.email, purpose="register")
+        made = await self.phone.post("/api/register", email=self.email, code=code, password=PASSWORD)
+        assert made.status_code == 200, made.text
+        await self.phone.http.post("/api/logout", headers=_bearer(made.json()["data"]["access_token"]))
+        await self.page.goto(self.hub.url)
+        await self.page.locator("#tab-password").click()
+        await self.page.locator("#password-account").fill(self.email)
+        await self.page.locator("#password-password").fill(PASSWORD)
+        await self.page.keyboard.press("Enter")
+        await self.page.locator("#signed-in a[href^='/account']").click()
+        await expect(self.page.locator("#devices .row")).to_have_count(1)
+        return self
+
+    async def sign_in_on_the_phone(self) -> str:
+        """Sign in on the phone and return its access token."""
+        reply = await self.phone.post("/api/login/password", account=self.email, password=PASSWORD)
+        return str(reply.json()["data"]["access_token"])
+
+    async def enter_code(self, dialog: str, address: str) -> None:
+        """Have a code sent from a dialog, and type it in."""
+        before = len(await self.phone.messages(address))
+        await self.page.locator(f"#{dialog} [data-send]").click()
+
+        async def arrived() -> bool:
+            return len(await self.phone.messages(address)) > before
+
+        await until(arrived)
+        code = (await self.phone.messages(address))[0]["code"]
+        await self.page.locator(f"#{dialog} [name=code]").fill(code)
+
+
+def _bearer(access_token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {access_token}"}
+
+
+@pytest.fixture
+async def phone(hub_on_sqlite: HubProcess) -> AsyncIterator[Person]:
+    """The person's phone."""
+    async with Person(hub_on_sqlite.url, **{"user-agent": HANDSET}) as person:
+        yield person
+
+
+@pytest.fixture
+async def resident(hub_on_sqlite: HubProcess, new_page: NewPage, phone: Person) -> Resident:
+    """Somebody who is on the account page."""
+    return await Resident(hub_on_sqlite, await new_page(), phone).move_in()
+
+
+async def test_devices_come_and_go_live(resident: Resident) -> None:
+    """A sign-in elsewhere appears without a reload, and greys out when it ends."""
+    page = resident.page
+    access_token = await resident.sign_in_on_the_phone()
+    row = page.locator("#devices .row").filter(has_text="Safari · iPhone")
+    await expect(row).to_be_visible()
+    await expect(page.locator("#news")).not_to_be_empty()
+    await resident.phone.http.post("/api/logout", headers=_bearer(access_token))
+    await expect(row).to_contain_text("Signed out")
+    await expect(row.locator("button")).to_have_count(0)
+
+
+async def test_ending_one_device(resident: Resident) -> None:
+    """A device that is ended here is signed out there."""
+    access_token = await resident.sign_in_on_the_phone()
+    row = resident.page.locator("#devices .row").filter(has_text="iPhone")
+    await row.locator("[data-end]").click()
+    await expect(row).to_contain_text("Signed out")
+    asked = await resident.phone.http.get("/api/user/profile", headers=_bearer(access_token))
+    assert asked.status_code == 401
+
+
+async def test_ending_all_others(resident: Resident) -> None:
+    """One press ends all devices but this one."""
+    page = resident.page
+    await resident.sign_in_on_the_phone()
+    await resident.sign_in_on_the_phone()
+    await expect(page.locator("#devices .row")).to_have_count(3)
+    await page.locator("#end-others").click()
+    await page.locator("#others [data-kind]").click()
+    await expect(page.locator("#devices .row[data-over]")).to_have_count(2)
+    await expect(page.locator("#end-others")).to_be_hidden()
+    await expect(page.locator("#devices .row").first).to_contain_text("This device")
+
+
+async def test_being_ended_elsewhere(resident: Resident) -> None:
+    """A page whose own session is ended elsewhere says so at once."""
+    access_token = await resident.sign_in_on_the_phone()
+    ended = await resident.phone.http.post(
+        "/api/logout-all", json={"except_current": True}, headers=_bearer(access_token)
+    )
+    assert ended.status_code == 200
+    await expect(resident.page.locator("#away-title")).to_have_text("You are signed out")
+    assert await violations(resident.page) == []
+
+
+async def test_without_sockets(hub_on_sqlite: HubProcess, new_page: NewPage, phone: Person) -> None:
+    """Where a proxy blocks sockets, devices still come and go without a reload, a little later."""
+    page = await new_page()
+
+    async def refuse(socket: WebSocketRoute) -> None:
+        await socket.close(code=1011)
+
+    await page.route_web_socket("**/api/sessions/stream*", refuse)
+    resident = await Resident(hub_on_sqlite, page, phone).move_in()
+    await resident.sign_in_on_the_phone()
+    await expect(page.locator("#devices .row")).to_have_count(2, timeout=30_000)
+
+
+async def test_rename(resident: Resident) -> None:
+    """A device keeps the name that it is given."""
+    page = resident.page
+    await page.locator("[data-rename]").click()
+    await page.locator("#rename-device_name").fill("Work")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#devices .row")).to_contain_text("Work")
+    await page.reload()
+    await expect(page.locator("#devices .row")).to_contain_text("Work")
+
+
+async def test_binding_a_number(resident: Resident) -> None:
+    """A number is bound by a code; the row shows it."""
+    page, number = resident.page, new_number()
+    await page.locator("[data-open=phone]").click()
+    await page.locator("#phone-phone").fill(number)
+    assert await violations(page) == []
+    await resident.enter_code("phone", f"+86{number}")
+    await expect(page.locator("#way-phone")).to_contain_text(f"+86{number}")
+    await expect(page.locator("#phone")).to_be_hidden()
+
+
+@pytest.fixture
+def own_hub(tmp_path: Path) -> Iterator[HubProcess]:
+    """A hub whose people nobody else signs in, and whose database the test may reach into."""
+    process = HubProcess(tmp_path).start()
+    yield process
+    process.stop()
+
+
+async def test_binding_wechat(own_hub: HubProcess, new_page: NewPage) -> None:
+    """WeChat is linked by a scan of the code on the page, and unlinked again."""
+    page = await new_page()
+    async with Person(own_hub.url) as phone:
+        await Resident(own_hub, page, phone).move_in()
+    async with page.expect_response("**/api/auth/wechat/qr-code") as answer:
+        await page.locator("[data-open=wechat]").click()
+    attempt = (await (await answer.value).json())["data"]
+    await expect(page.locator("#code")).to_be_visible()
+    assert await violations(page) == []
+    async with Phone(own_hub.url) as scanner:
+        await scanner.scan(attempt["qr_content"])
+        answered = await scanner.answer()
+        assert answered.status_code == 200, answered.text
+    button = page.locator("#way-wechat button")
+    await expect(button).to_have_text("Unlink")
+    await expect(page.locator("#wechat")).to_be_hidden()
+    await button.click()
+    await page.locator("#unbind [data-kind]").click()
+    await expect(button).to_have_text("Link")
+
+
+async def _grow_old(hub: HubProcess, page: Page) -> None:
+    """Let the sign-in be longer ago than grave changes allow."""
+    with sqlite3.connect(hub.database_url.removeprefix("sqlite:///")) as database:
+        database.execute("UPDATE user_sessions SET auth_time = '2020-01-01 00:00:00.000'")
+    await page.reload()
+    await expect(page.locator("#account")).to_be_visible()
+
+
+async def test_reauthentication(own_hub: HubProcess, new_page: NewPage) -> None:
+    """Long after the sign-in a change asks for the password first, and then goes on by itself."""
+    async with Person(own_hub.url) as phone:
+        resident = await Resident(own_hub, await new_page(), phone).move_in()
+        page = resident.page
+        await _grow_old(own_hub, page)
+        number = new_number()
+        await page.locator("[data-open=phone]").click()
+        await page.locator("#phone-phone").fill(number)
+        await resident.enter_code("phone", f"+86{number}")
+        await expect(page.locator("#reauth")).to_be_visible()
+        assert await violations(page) == []
+        await page.locator("#reauth-password").fill(PASSWORD)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#way-phone")).to_contain_text(number)
+
+
+async def test_reauthentication_by_code(own_hub: HubProcess, new_page: NewPage) -> None:
+    """Who does not know the password proves it with a code instead."""
+    async with Person(own_hub.url) as phone:
+        resident = await Resident(own_hub, await new_page(), phone).move_in()
+        page = resident.page
+        await _grow_old(own_hub, page)
+        await page.locator("[data-open=delete]").click()
+        await page.locator("#delete-typed").fill("delete my account")
+        await page.keyboard.press("Enter")
+        await page.locator("#by-code").click()
+        await resident.enter_code("reauth_code", resident.email)
+        await expect(page.locator("#away-title")).to_have_text("Your account is deleted")
+
+
+async def test_deletion_wants_the_words(resident: Resident) -> None:
+    """Nothing is deleted before the words are typed; then the account is gone."""
+    page = resident.page
+    await page.locator("[data-open=delete]").click()
+    await page.locator("#delete-typed").fill("yes")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#delete-typed-error")).not_to_be_empty()
+    assert await violations(page) == []
+    await page.locator("#delete-typed").fill("delete my account")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#away-title")).to_have_text("Your account is deleted")
+    await page.reload()
+    await expect(page.locator("#away-link")).to_be_visible()
+
+
+async def test_history(resident: Resident) -> None:
+    """The history tells failed tries and what was unusual, by filter and page by page."""
+    page = resident.page
+    for _ in range(11):
+        access_token = await resident.sign_in_on_the_phone()
+        await resident.phone.http.post("/api/logout", headers=_bearer(access_token))
+    await resident.phone.post("/api/login/password", account=resident.email, password="wrong one")
+    await page.reload()
+    rows = page.locator("#history .row")
+    await expect(rows).to_have_count(10)
+    await page.locator("#more").click()
+    await expect(rows).to_have_count(14)
+    await expect(rows.nth(10)).to_be_focused()
+    await page.locator("#filter").select_option("failed")
+    await expect(rows).to_have_count(1)
+    await expect(rows).to_contain_text(re.compile("Failed.*wrong code or password", re.DOTALL))
+    await page.locator("#filter").select_option("blocked")
+    await expect(page.locator("#history-empty")).to_be_visible()
+    assert await violations(page) == []
+
+
+async def test_signing_out_in_another_tab(resident: Resident) -> None:
+    """A sign-out ends the page in every tab of the browser."""
+    other = await resident.page.context.new_page()
+    await other.goto(f"{resident.hub.url}/account")
+    await expect(other.locator("#account")).to_be_visible()
+    await resident.page.locator("#sign-out").click()
+    await expect(other.locator("#away-title")).to_have_text("You are signed out")
+
+
+async def test_tabs_share_one_refresh(resident: Resident) -> None:
+    """Five tabs that wake at once stay signed in: their refreshes stand in line."""
+    tabs = [await resident.page.context.new_page() for _ in range(5)]
+    for tab in tabs:
+        await tab.goto(f"{resident.hub.url}/account", wait_until="commit")
+    for tab in tabs:
+        await expect(tab.locator("#account")).to_be_visible()
+    await expect(resident.page.locator("#account")).to_be_visible()
+
+
+async def test_binding_over_wechats_own_page(tmp_path: Path, new_page: NewPage) -> None:
+    """The window goes to WeChat's page to link it, and comes back to the account page linked."""
+    hub = HubProcess(tmp_path, WECHAT_DOOR="open_platform").start()
+    try:
+        async with Person(hub.url) as phone:
+            page, handset = await new_page(), await new_page()
+            await Resident(hub, page, phone).move_in()
+            await page.locator("[data-open=wechat]").click()
+            await page.locator("#wechat-away").click()
+            await page.wait_for_url("**/connect/qrconnect?**")
+            href = await page.locator("#phone").get_attribute("href")
+            await handset.goto(f"{hub.url}{href}")
+            await handset.get_by_text("Bob", exact=True).click()
+            await handset.locator("#allow").click()
+            await expect(page.locator("#way-wechat button")).to_have_text("Unlink")
+            assert page.url == f"{hub.url}/account"
+            assert await page.evaluate("Object.keys(sessionStorage)") == []
+    finally:
+        hub.stop()
+
+
+async def test_unreachable(resident: Resident) -> None:
+    """A page that cannot reach the hub says so, and one press tries again."""
+    page = resident.page
+    await page.route("**/api/**", lambda route: route.abort())
+    await page.reload()
+    await expect(page.locator("#away-title")).to_have_text("No connection")
+    assert await violations(page) == []
+    await page.unroute("**/api/**")
+    await page.locator("#away-again").click()
+    await expect(page.locator("#account")).to_be_visible()
+
+
+@pytest.mark.parametrize("locale", ["zh-CN", "en-US"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 3840])
+async def test_account_is_accessible(
+    hub_on_sqlite: HubProcess, new_page: NewPage, phone: Person, locale: str, scheme: str, width: int
+) -> None:
+    """The page keeps WCAG 2.2 AA and its width, in both languages, by day and night."""
+    page = await new_page(viewport={"width": width, "height": 700}, color_scheme=scheme, locale=locale)
+    resident = await Resident(hub_on_sqlite, page, phone).move_in()
+    await resident.sign_in_on_the_phone()
+    await expect(page.locator("#devices .row")).to_have_count(2)
+    assert await violations(page) == []
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_signed_out_browser_is_shown_the_way(hub_on_sqlite: HubProcess, new_page: NewPage) -> None:
+    """A browser that is not signed in is led to the sign-in page."""
+    page = await new_page(locale="zh-CN")
+    await page.goto(f"{hub_on_sqlite.url}/account")
+    await expect(page.locator("#away-link")).to_be_visible()
+    await expect(page.locator("#away-title")).to_have_text("您已退出登录")
+    assert await violations(page) == []

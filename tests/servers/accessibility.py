@@ -1,0 +1,15 @@
+"""What axe-core finds on a page: the rules of WCAG 2.2 A and AA, and its best practices."""
+
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page
+
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+async def violations(page: Page) -> list[str]:
+    """Return each rule that the page breaks, with the elements that do."""
+    found = await Axe().run(page, options={"runOnly": _RULES})
+    return [
+        f"{rule['id']}: {[node['html'][:200] for node in rule['nodes']]}"
+        for rule in found.response["violations"]
+    ]
