@@ -124,7 +124,7 @@ class QrPages:
         return self.show_account(request)
 
     def show_account(self, request: Request, bound: str | None = None) -> Response:
-        """Render the account page; *bound* is the attempt to bind that WeChat's own page has led back from."""
+        """Render the account page; *bound* is the attempt to bind that WeChat's page has led back from."""
         return self._pages.render(request, "account.html", ways=self._ways, bound=bound)
 
     async def land(self, request: Request) -> Response:

@@ -78,7 +78,7 @@ class Cookies:
         response.delete_cookie(self.name(cookie), path="/", secure=self._secure, httponly=True)
 
     def give_refresh(self, response: Response, refresh_token: str, expires_in: int) -> None:
-        """Deliver a refresh token, good for *expires_in* seconds, out of the reach of scripts and other sites."""
+        """Deliver a refresh token, good for *expires_in* seconds, out of reach of scripts and other sites."""
         self.write(response, REFRESH, refresh_token, expires_in, same_site="strict")
 
     def binding(self, connection: HTTPConnection) -> str | None:
