@@ -12,7 +12,9 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from httptools import HttpParserUpgrade
 from sse_starlette.sse import AppStatus
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -20,6 +22,7 @@ from hub.web.parking.lot import PING_INTERVAL
 from hub.web.parking.protocol import SocketProtocol
 
 HEAD_LIMIT = 64 * 1024  # bytes of a request line with its headers
+PIECE = 4 * 1024  # bytes that are parsed at once: what else has come waits until they are answered
 HEAD_TIME = 15.0  # seconds a client may take for them
 REFUSED_TIME = 1.0  # seconds the rest of a refused one is read, and thrown away
 SILENT_TIME = 30.0  # seconds a peer may leave what was sent to it unacknowledged
@@ -34,6 +37,17 @@ _HEAD_TOO_LARGE = (
 )
 
 
+class Flow(FlowControl):
+    """uvicorn's flow control, which reads nothing more while a connection *holds* what it has not parsed."""
+
+    holds = False
+
+    def resume_reading(self) -> None:
+        """Read on, unless there is enough to do."""
+        if not self.holds:
+            super().resume_reading()
+
+
 class State(ServerState):
     """What the connections of a server share."""
 
@@ -41,14 +55,20 @@ class State(ServerState):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with limits on a request's head, which it would wait for and keep without end.
+    """uvicorn's protocol with limits on a request's head, and on what a client may send ahead.
+
+    uvicorn would wait for a head without end, and keep it; and of all that comes it makes requests, thousands
+    in one reading, and reads on after each answer.
 
     While the server leaves, each answer is the last of its connection, and says so: a connection that is
     simply closed may be the one that a request has just been sent on.
     """
 
     server_state: State
+    flow: Flow
 
+    _unfed = b""
+    _fed = b""  # the piece at hand
     _head = 0  # bytes of an unfinished head, but for the piece in which it began
     _begun = False  # in the piece at hand
     _late: asyncio.TimerHandle | None = None  # there is one while a head is awaited
@@ -57,11 +77,13 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Await the first request."""
         super().connection_made(transport)
+        self.flow = Flow(transport)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Await nothing more."""
         self._have_head()
+        self._unfed = b""
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -78,21 +100,51 @@ class HttpProtocol(HttpToolsProtocol):
         if self.server_state.leaving and self.cycle is not None:
             self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"close")]
 
+    def on_response_complete(self) -> None:
+        """Go on with what has come meanwhile."""
+        super().on_response_complete()
+        if self._unfed and not self.pipeline:
+            self.loop.call_soon(self._feed)
+
     def data_received(self, data: bytes) -> None:
         """Take what has come; a head that is too large already is refused (RFC 6585 section 5)."""
-        if self._refused:
-            return
-        self._begun = False
-        super().data_received(data)
-        if self._late is not None and not self._begun:
-            self._head += len(data)
-            if self._head > HEAD_LIMIT and not self.transport.is_closing():
-                self._refuse()
+        self._unfed += data
+        self._feed()
+
+    def _feed(self) -> None:
+        """Parse piece by piece, while there is no request that waits for the answer to another one."""
+        while self._unfed and not (self._refused or self.pipeline or self.transport.is_closing()):
+            self._fed, self._unfed = self._unfed[:PIECE], self._unfed[PIECE:]
+            self._begun = False
+            super().data_received(self._fed)
+            if self.parser is None:  # the sockets' protocol has it all
+                return
+            if self._late is not None and not self._begun:
+                self._head += len(self._fed)
+                if self._head > HEAD_LIMIT and not self.transport.is_closing():
+                    self._refuse()
+        if self._refused or self.transport.is_closing():
+            self._unfed = b""
+        held, self.flow.holds = self.flow.holds, bool(self._unfed)
+        if self.flow.holds:
+            self.flow.pause_reading()
+        elif held and not self.pipeline:
+            self.flow.resume_reading()
 
     def handle_websocket_upgrade(self) -> None:
-        """Make way for the sockets' protocol, and be no circle that only the garbage collector would find."""
+        """Make way for the sockets' protocol, and be no circle that only the garbage collector would find.
+
+        What came behind the head is handed over as well.
+        """
+        upgrade = sys.exception()
+        rest = self._fed[upgrade.args[0] :] if isinstance(upgrade, HttpParserUpgrade) else b""
+        rest, self._fed, self._unfed = rest + self._unfed, b"", b""
         super().handle_websocket_upgrade()
         self.parser = None  # type: ignore[assignment]  # as uvicorn leaves it at the connection's end
+        self.flow.holds = False
+        self.flow.resume_reading()
+        if rest:
+            self.transport.get_protocol().data_received(rest)  # type: ignore[attr-defined]  # the new one
 
     def _await_head(self) -> None:
         self._head = 0

@@ -6,7 +6,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
-from starlette.responses import PlainTextResponse
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from hub import server
 from tests.servers.hub import HubProcess
@@ -55,11 +59,12 @@ async def test_heads_of_a_usual_size_are_read(hub_on_sqlite: HubProcess) -> None
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[int]:
-    """Serve a page by the hub's own server settings, and yield the port."""
-    settings = server.config(PlainTextResponse("served"), host="127.0.0.1", port=0, proxies=[])
+async def serving(app: ASGIApp | None = None) -> AsyncIterator[int]:
+    """Serve *app*, or a page, by the hub's own server settings, and yield the port."""
+    settings = server.config(app or PlainTextResponse("served"), host="127.0.0.1", port=0, proxies=[])
     settings.lifespan = "off"
     running = uvicorn.Server(settings)
+    running.server_state = server.State()
     task = asyncio.create_task(running.serve())
 
     async def started() -> bool:
@@ -82,6 +87,27 @@ async def test_a_head_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPa
     async with serving() as port:
         answer = await answers(port, sent)
     assert answer.count(b"served") == sent.count(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("size", [1, 50, 5000])
+async def test_requests_sent_ahead_are_answered_in_order(size: int) -> None:
+    """However many come at once, and wherever the pieces that are parsed of them end."""
+    echoed = Starlette(routes=[Route("/", _echo, methods=["POST"])])
+    bodies = [b"%d:" % number + b"x" * (number * 37 % size) for number in range(300)]
+    async with serving(echoed) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for body in bodies:
+            writer.write(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        async with asyncio.timeout(60):
+            for body in bodies:
+                head = await reader.readuntil(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 200 ")
+                assert await reader.readexactly(len(body)) == body
+        writer.close()
+
+
+async def _echo(request: Request) -> Response:
+    return Response(await request.body())
 
 
 async def test_a_head_in_time_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
