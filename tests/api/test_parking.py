@@ -5,6 +5,7 @@ import base64
 import gc
 import os
 import queue
+import socket as sockets
 import struct
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -21,6 +22,7 @@ from websockets.streams import StreamReader
 
 from hub.web.line import Line
 from hub.web.parking import lot, socket
+from hub.web.parking.lot import Lot
 from hub.web.parking.socket import ParkedSocket
 from tests.servers.uvicorn_app import serve
 
@@ -443,3 +445,21 @@ async def test_shutdown() -> None:
         await client.recv()
     assert client.close_code == 1012
     assert await occupant.tells() == "ended"
+
+
+async def test_a_flood_leaves_others_their_turn() -> None:
+    """Of a thousand pings that came in one reading a few are answered at once, and all in the end."""
+    near, far = sockets.socketpair()
+    loop = asyncio.get_running_loop()
+    parked = ParkedSocket(Lot(set(), set(), 4096), Echo())
+    transport, _ = await loop.create_connection(asyncio.Protocol, sock=near)
+    parked.take_over(transport, b"")
+    far.setblocking(False)
+    with far:
+        parked.data_received(Frame(Opcode.PING, b"x").serialize(mask=True) * 1000)
+        answered = len(await loop.sock_recv(far, 65536)) // 3
+        assert 0 < answered < 500
+        async with asyncio.timeout(LIMIT):
+            while answered < 1000:
+                answered += len(await loop.sock_recv(far, 65536)) // 3
+    transport.abort()

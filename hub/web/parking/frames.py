@@ -12,6 +12,7 @@ from websockets.streams import StreamReader
 
 PING = Frame(Opcode.PING, b"").serialize(mask=False)
 _PONG = b"\x8a\x80"  # a masked one without payload, as all answers to PING are
+_FRAGMENTS = 4096  # of a message: empty ones cost as much time as others
 
 
 class Violation(Exception):
@@ -21,7 +22,7 @@ class Violation(Exception):
 class Incoming:
     """What has come on a connection and was not taken yet. *limit* is for a message, in bytes."""
 
-    __slots__ = ("_body", "_limit", "_opcode", "_parsing", "_reader")
+    __slots__ = ("_body", "_fragments", "_limit", "_opcode", "_parsing", "_reader")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -29,6 +30,7 @@ class Incoming:
         self._parsing: Generator[None, None, Frame] | None = None
         self._opcode: Opcode | None = None  # of the fragmented message under way
         self._body = b""
+        self._fragments = 0
 
     @property
     def empty(self) -> bool:
@@ -89,10 +91,13 @@ class Incoming:
                 return frame
             self._opcode = frame.opcode
         self._body += frame.data
+        self._fragments += 1
+        if self._fragments > _FRAGMENTS:
+            raise Violation(CloseCode.MESSAGE_TOO_BIG, f"over {_FRAGMENTS} fragments")
         if not frame.fin:
             return None
         message = Frame(self._opcode, self._body)
-        self._opcode, self._body = None, b""
+        self._opcode, self._body, self._fragments = None, b"", 0
         return message
 
 

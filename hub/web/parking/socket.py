@@ -14,6 +14,8 @@ log = structlog.stdlib.get_logger("hub.web")
 
 _UNSENT = 8 * 1024  # bytes that may wait for a reader before it counts as stalled
 
+_AT_ONCE = 16  # frames taken before others have their turn
+
 # What a socket is in the middle of.
 _BUSY = 1  # a message is being answered
 _STALLED = 2  # the peer takes nothing
@@ -21,13 +23,14 @@ _PINGED = 4  # a ping was not answered yet
 _CLOSING = 8  # a close frame was sent
 _DEAF = 16  # nothing that comes is of any interest
 _LOST = 32  # the connection is no more
+_RESTING = 64  # others have their turn
 
 
 class ParkedSocket(asyncio.Protocol):
     """The protocol of a parked connection, and the line of its occupant.
 
-    It reads only while it is neither busy nor stalled, so what a peer can make it hold is what one reading
-    brings and the few frames of _UNSENT.
+    It reads only while it is neither busy nor stalled nor resting, so what a peer can make it hold is what
+    one reading brings and the few frames of _UNSENT.
     """
 
     __slots__ = ("_incoming", "_limit", "_lot", "_occupant", "_state", "_transport")
@@ -80,7 +83,7 @@ class ParkedSocket(asyncio.Protocol):
         """Ping the peer, which must have answered the last one; False where no more are to come."""
         if self._state & (_CLOSING | _LOST):
             return False
-        if not self._state & (_BUSY | _STALLED):  # else its answer could not have been read
+        if not self._state & (_BUSY | _STALLED | _RESTING):  # else its answer could not have been read
             if self._state & _PINGED:
                 self._fail(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
                 return False
@@ -139,10 +142,14 @@ class ParkedSocket(asyncio.Protocol):
     # --- What comes, one frame after the other.
 
     def _advance(self) -> None:
-        """Take frames until a message has to be answered first, or none is whole."""
-        incoming = self._incoming
+        """Take frames until a message has to be answered first, none is whole, or these were enough."""
+        incoming, taken = self._incoming, 0
         try:
-            while incoming is not None and not self._state & (_BUSY | _STALLED | _DEAF | _LOST):
+            while incoming is not None and not self._state & (_BUSY | _STALLED | _DEAF | _LOST | _RESTING):
+                if taken == _AT_ONCE:
+                    self._rest()
+                    return
+                taken += 1
                 frame = incoming.next()
                 if frame is None:
                     if incoming.empty:
@@ -151,6 +158,17 @@ class ParkedSocket(asyncio.Protocol):
                 self._obey(frame)
         except Violation as violation:
             self._fail(*violation.args)
+
+    def _rest(self) -> None:
+        self._state |= _RESTING
+        self._gate()
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._state &= ~_RESTING
+        if not self._state & _LOST:
+            self._gate()
+            self._advance()
 
     def _obey(self, frame: Frame) -> None:
         if frame.opcode is Opcode.PING:
@@ -196,7 +214,7 @@ class ParkedSocket(asyncio.Protocol):
     def _gate(self) -> None:
         if self._transport.is_closing():
             return
-        if self._state & _DEAF or not self._state & (_BUSY | _STALLED):
+        if self._state & _DEAF or not self._state & (_BUSY | _STALLED | _RESTING):
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()
