@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import httpx2
@@ -87,14 +88,20 @@ class Visitor:
 
     async def begin(self) -> None:
         """Begin, and wait at the socket until the first frame is there."""
-        self.browser.http.base_url = self._urls[0]
-        await self.browser.begin(pkce=self._pkce, door=self._door)
+        for url in self._urls:
+            self.browser.http.base_url = url
+            with suppress(httpx2.TransportError):
+                await self.browser.begin(pkce=self._pkce, door=self._door)
+                break
         self._following = asyncio.create_task(self._follow())
         await self.hears("pending")
 
     async def claim(self) -> None:
         """Scan, until that has succeeded."""
         answer = await self._insist(self.hand.http, lambda: self.hand.claim(self.browser))
+        if answer.status_code == 404:  # the code is no more
+            await self.hears("expired")
+            raise Expired
         assert self._taken(answer), answer.text
 
     async def confirm(self) -> None:
@@ -198,5 +205,7 @@ class Visitor:
     def _hear(self, told: dict[str, Any]) -> int:
         seq: int = told["seq"]
         self.told.append((told["session_id"], seq, told["status"]))
+        if told["qr_code"]:
+            self.browser.attempt["qr_code"] = told["qr_code"]
         self._changed.set()
         return seq
