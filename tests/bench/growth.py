@@ -125,15 +125,12 @@ def soak(servers: Servers, plan: Soaking, progress: Callable[[str], None]) -> di
 def soak_figures(told: dict[str, Any]) -> list[Figure]:
     """Return the figures of a soak; growth is from its third tenth on, for caches fill at first."""
     memory = [sample["memory"] / 2**20 for sample in told["samples"]]
-    tenth = max(1, len(memory) // 10)
-    early = statistics.median(memory[2 * tenth : 3 * tenth] or memory)
-    late = statistics.median(memory[-tenth:])
     files = [sample["files"] for sample in told["samples"]]
     churned, signed_in = told["churn"], told["sign_ins"]
     return [
         Figure("memory of the hub", "MiB", memory),
-        Figure("memory grown, from the third tenth to the last", "%", [100 * (late / early - 1)], "≤ 2"),
-        Figure("open files grown", "", [files[-1] - files[0]]),
+        Figure("memory grown, from the third tenth to the last", "%", [_grown(memory)], "≤ 2"),
+        Figure("open files grown, likewise", "%", [_grown(files)], "≤ 2"),
         Figure("sockets that left and came", "", [churned["turned"]]),
         Figure("sockets lost or refused", "", [churned["gone"] + churned["refused"]], "0"),
         Figure("events lost", "", [churned["lost"]], "0"),
@@ -145,3 +142,10 @@ def soak_figures(told: dict[str, Any]) -> list[Figure]:
         Figure("confirm to frame, p99", "ms", [signed_in["steps"]["confirm to frame"]["p99"]], "≤ 20"),
         Figure("hub CPU", "%", [100 * told["cpu"]]),
     ]
+
+
+def _grown(values: Sequence[float]) -> float:
+    """Return by how many percent the last tenth is above the third one."""
+    tenth = max(1, len(values) // 10)
+    early = statistics.median(values[2 * tenth : 3 * tenth] or values)
+    return 100 * (statistics.median(values[-tenth:]) / early - 1)
