@@ -57,10 +57,8 @@ async def sign_in_until(hub: HubProcess, over: asyncio.Event) -> tuple[list[floa
     return taken, peak
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[] if name == "unread sockets" else pytest.mark.slow) for name in ATTACKS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ATTACKS)
 async def test_attack(hub: HubProcess, name: str, record_property: Callable[[str, object], None]) -> None:
     """Whoever signs in beside it gets through, memory is bounded, and nothing is left of it."""
     for _ in range(3):
