@@ -1,204 +1,41 @@
 """The HTTP edge of the tokens and sessions under `/api`."""
 
 from collections.abc import Callable
-from types import NoneType
-from typing import Annotated, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from pydantic import StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
-from typing_extensions import TypedDict
 
 from hub.errors import (
-    AccountBlocked,
-    CodeLocked,
     FieldError,
-    InvalidCode,
-    InvalidCredentials,
     InvalidRefreshToken,
     InvalidRequest,
-    NotFound,
-    OriginNotAllowed,
-    PasswordLocked,
-    Unauthorized,
 )
 from hub.limits.guard import VERIFY, Guard
 from hub.store.database import Row
 from hub.tokens.claims import Claims
+from hub.tokens.operations import (
+    END,
+    LIST,
+    LOGOUT,
+    LOGOUT_ALL,
+    REAUTH,
+    REFRESH_TOKENS,
+    RENAME,
+    Session,
+)
 from hub.tokens.service import Prove, Sessions
-from hub.tokens.session import TokenReply
 from hub.web.answers import moment
 from hub.web.cookies import REFRESH, Cookies
 from hub.web.language import language
-from hub.web.operations import Auth, Nothing, Operation
+from hub.web.operations import Operation
 from hub.web.origins import Origins
-from hub.web.parsing import Body, Printable, bearer, client_address
-from hub.web.shapes import described
+from hub.web.parsing import bearer, client_address
 
 _COOKIE_AGE = 400 * 86400  # seconds, the longest that browsers keep one; the token itself ends earlier
 
 Place = Callable[[str, str], str | None]
-
-
-class Refresh(Body):
-    """`POST /api/token/refresh`."""
-
-    refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
-    """The refresh token; without it that of the cookie is taken."""
-
-
-class Logout(Body):
-    """`POST /api/logout`."""
-
-    device_id: Annotated[Printable, StringConstraints(min_length=1, max_length=128)] | None = None
-    """Ends the sessions on this device instead of the caller's own."""
-
-
-class LogoutAll(Body):
-    """`POST /api/logout-all`."""
-
-    except_current: bool = False
-    """Whether the caller's own session stays."""
-
-
-class Rename(Body):
-    """`PATCH /api/sessions/{id}`."""
-
-    device_name: Annotated[Printable, StringConstraints(min_length=1, max_length=100, pattern=r"\S")]
-    """What the person calls the device."""
-
-
-class Reauth(Body):
-    """`POST /api/reauth`: the password, or a code that was sent to the account's number or address."""
-
-    code: Annotated[str, StringConstraints(pattern=r"^[0-9]{4,8}$")] | None = None
-    """A one-time code with the purpose `login`."""
-    password: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
-    """The account's password."""
-    channel: Literal["phone", "email"] | None = None
-    """Where the code went, for an account that has both."""
-
-
-@described
-class FreshToken(TypedDict):
-    """An access token whose `auth_time` is now; the refresh token stays as it is."""
-
-    access_token: str
-    """A JWT (RFC 9068), to be sent as bearer."""
-    token_type: Literal["Bearer"]
-    """How it is sent (RFC 6750)."""
-    expires_in: int
-    """Seconds until it ends."""
-    session_id: str
-    """The caller's session, which goes on."""
-
-
-@described
-class Session(TypedDict):
-    """One device on which the person is signed in."""
-
-    id: str
-    """The session's id, `sid` in its access tokens."""
-    current: bool
-    """Whether it is the caller's own."""
-    device_name: str | None
-    """The device's name, as the client or the person gave it."""
-    device_type: str | None
-    """The device's type, as the client gave it."""
-    device_id: str | None
-    """The device's id, as the client gave it."""
-    ip_address: str | None
-    """Where it was last used from."""
-    user_agent: str | None
-    """The browser or app."""
-    location: str | None
-    """The city of the address, where it is known."""
-    amr: list[str]
-    """How the person signed in (RFC 8176)."""
-    client_id: str | None
-    """The OAuth client it was opened for."""
-    created_at: str
-    """When it was opened, in ISO 8601 and UTC."""
-    last_active_at: str
-    """When it was last used."""
-    expires_at: str
-    """When it ends at the latest."""
-
-
-@described
-class SessionList(TypedDict):
-    """Where the person is signed in."""
-
-    sessions: list[Session]
-    """The sessions, last used first."""
-
-
-_SESSION_ID = {"id": "The session's id, as the list has it."}
-_SIGNED_IN = (Auth.ACCESS_TOKEN,)
-REFRESH_TOKENS = Operation(
-    method="POST",
-    path="/api/token/refresh",
-    asked=Refresh,
-    told=TokenReply,
-    optional=True,
-    limited=True,
-    auth=(Auth.NOBODY, Auth.REFRESH_COOKIE),
-    problems=(InvalidRefreshToken, AccountBlocked, OriginNotAllowed),
-)
-LOGOUT = Operation(
-    method="POST",
-    path="/api/logout",
-    asked=Logout,
-    told=NoneType,
-    optional=True,
-    auth=_SIGNED_IN,
-    problems=(Unauthorized,),
-)
-LOGOUT_ALL = Operation(
-    method="POST",
-    path="/api/logout-all",
-    asked=LogoutAll,
-    told=NoneType,
-    optional=True,
-    auth=_SIGNED_IN,
-    problems=(Unauthorized,),
-)
-REAUTH = Operation(
-    method="POST",
-    path="/api/reauth",
-    asked=Reauth,
-    told=FreshToken,
-    limited=True,
-    auth=_SIGNED_IN,
-    problems=(Unauthorized, InvalidCode, InvalidCredentials, AccountBlocked, CodeLocked, PasswordLocked),
-)
-LIST = Operation(
-    method="GET",
-    path="/api/sessions",
-    asked=Nothing,
-    told=SessionList,
-    auth=_SIGNED_IN,
-    problems=(Unauthorized,),
-)
-RENAME = Operation(
-    method="PATCH",
-    path="/api/sessions/{id}",
-    path_parameters=_SESSION_ID,
-    asked=Rename,
-    told=Session,
-    auth=_SIGNED_IN,
-    problems=(Unauthorized, NotFound),
-)
-END = Operation(
-    method="DELETE",
-    path="/api/sessions/{id}",
-    path_parameters=_SESSION_ID,
-    asked=Nothing,
-    told=NoneType,
-    auth=_SIGNED_IN,
-    problems=(Unauthorized, NotFound),
-)
 
 
 class ProveByCode(Protocol):

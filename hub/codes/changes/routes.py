@@ -11,7 +11,8 @@ from starlette.routing import BaseRoute
 from hub.accounts.profile import Profile, Profiles
 from hub.codes.changes.contact_binding import ContactBinding
 from hub.codes.changes.password_reset import PasswordReset
-from hub.codes.routes import CallingCode, Code, Email, Number, asker, device, one_contact
+from hub.codes.operations import CallingCode, Code, Email, Number
+from hub.codes.routes import asker, device, one_contact
 from hub.errors import (
     AlreadyBound,
     CodeLocked,
