@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -23,12 +24,16 @@ SECRET = "test-secret-" * 4
 class HubProcess:
     """One `hub serve`. *env* are its settings; its log is kept in a file."""
 
+    at: ClassVar[dict[str, "HubProcess"]] = {}
+    """The newest hub at each address."""
+
     _serve: Sequence[str] = (str(Path(sys.executable).with_name("hub")), "serve")
 
     def __init__(self, folder: Path, **env: str) -> None:
         self.port = free_port()
         self.log_file = folder / f"hub-{self.port}.log"
         self.url = f"http://127.0.0.1:{self.port}"
+        self.at[self.url] = self
         self._env = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
