@@ -21,10 +21,10 @@ test: .venv/test servers check
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ALONE:%=--ignore=%)
 	$(BIN)/pytest $(ALONE)
 
-# The report of what was measured is var/faults/faults.md, and faults.json.
 fuzz: .venv/test
 	HUB_FUZZ_EXAMPLES=300 $(BIN)/pytest tests/api/test_fuzz.py
 
+# The report of what was measured is var/faults/faults.md, and faults.json.
 faults: .venv/test servers
 	HUB_FAULT_REPORT=var/faults $(BIN)/pytest -m "slow or not slow" \
 		tests/faults/matrix tests/faults/test_drain.py tests/faults/attacks

@@ -13,9 +13,7 @@ from hub.accounts.usernames import username
 from hub.errors import InvalidRequest
 
 
-@pytest.mark.parametrize(
-    "password", ["correct horse", "密码好记却难猜呀", "xq7wz\t \u00e9", "a1b2c3d4" * 16]
-)
+@pytest.mark.parametrize("password", ["correct horse", "密码好记却难猜呀", "xq7wz\t \u00e9", "a1b2c3d4" * 16])
 def test_any_character_makes_a_password(password: str) -> None:
     """Spaces, tabs and every script count; nothing else is demanded than a length."""
     assert accepted(password) == unicodedata.normalize("NFKC", password)
