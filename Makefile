@@ -9,8 +9,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests of outages, storms and timing want the machine to themselves.
-ALONE := tests/faults tests/api/test_codes_timing.py
+# Outages come among themselves; tests of storms and of timing want the machine to themselves.
+ALONE := tests/faults/test_sign_in_storm.py tests/faults/test_departures.py tests/faults/attacks \
+	tests/api/test_codes_timing.py
+IN_TWO := --numprocesses 2 --dist loadfile $(ALONE:%=--ignore=%)
 
 .PHONY: run test fuzz faults bench bench-soak bench-readme check servers clean
 
@@ -18,7 +20,8 @@ run: .venv/run
 	$(BIN)/hub serve
 
 test: .venv/test servers check
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ALONE:%=--ignore=%)
+	$(BIN)/pytest $(IN_TWO) --ignore=tests/faults
+	$(BIN)/pytest $(IN_TWO) tests/faults
 	$(BIN)/pytest $(ALONE)
 
 fuzz: .venv/test
