@@ -20,6 +20,7 @@ from hub.errors import (
     AccountBlocked,
     InvalidCredentials,
     LastSignInMethod,
+    NotFound,
     OriginNotAllowed,
     PasswordLocked,
     ReauthRequired,
@@ -145,7 +146,7 @@ UNBIND_WECHAT = Operation(
     told=Profile,
     limited=True,
     auth=_SIGNED_IN,
-    problems=(Unauthorized, ReauthRequired, LastSignInMethod),
+    problems=(Unauthorized, ReauthRequired, LastSignInMethod, NotFound),
 )
 
 
