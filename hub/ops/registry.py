@@ -14,7 +14,7 @@ def registry() -> CollectorRegistry:
     """Return the registry to generate an answer from."""
     if _FOLDER in os.environ:
         shared = CollectorRegistry()
-        multiprocess.MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+        multiprocess.MultiProcessCollector(shared)  # type: ignore[no-untyped-call]  # theirs is
         return shared
     return REGISTRY
 
@@ -35,4 +35,4 @@ def shared() -> Iterator[None]:
 
 def forget(pid: int) -> None:
     """Leave the gauges of a process that is gone out of the sums; its counters stay in."""
-    multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+    multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]  # theirs is
