@@ -1,4 +1,4 @@
-"""Where the files that are not Python live: `sql/` and `static/`."""
+"""Where the files that are not Python live: `sql/`, `static/`, and folders of the package."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The languages people read: negotiation and the catalogue of `static/lang/`."""
+"""The languages people read: negotiation and the catalogue of `hub/web/lang/`."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _RANGES = 20  # of one header; nobody speaks more
 @cache
 def catalogue(language: str) -> dict[str, str]:
     """Return the flat key → text catalogue of *language*, read once per process."""
-    text = (assets.folder("static") / "lang" / f"{language}.json").read_text("utf-8")
+    text = (assets.folder("web/lang") / f"{language}.json").read_text("utf-8")
     return dict(json.loads(text))
 
 

@@ -56,8 +56,8 @@ def test_catalogue_is_sorted_and_filled(lang: str) -> None:
 
 
 def test_catalogue_files_are_the_known_languages() -> None:
-    """Every file in `static/lang/` is a language that can be chosen."""
-    files: list[Path] = sorted((folder("static") / "lang").iterdir())
+    """Every file in `hub/web/lang/` is a language that can be chosen."""
+    files: list[Path] = sorted(folder("web/lang").iterdir())
     assert [file.name for file in files] == sorted(f"{lang}.json" for lang in language.LANGUAGES)
 
 
