@@ -34,6 +34,7 @@ from hub.qr.open_platform.pages import OpenPlatformPages
 from hub.qr.pages import QrPages
 from hub.qr.routes import QrRoutes
 from hub.qr.sockets import QrSockets
+from hub.qr.watching import WatchRoutes
 from hub.sandbox import sandbox_for
 from hub.services import create_services
 from hub.settings import SANDBOX_PATH, Settings
@@ -130,7 +131,6 @@ def create_app(settings: Settings) -> Starlette:
         sessions=sessions,
         clients=clients,
         guard=guard,
-        streams=streams,
         cookies=cookies,
         grants=grants,
         origins=origins,
@@ -140,6 +140,15 @@ def create_app(settings: Settings) -> Starlette:
         redirect_uris=frozenset(settings.redirect_uris),
         picture=doors.mini_program.picture if doors.mini_program else None,
         confirm_in_mini=mini.confirm if mini else None,
+    )
+    watching = WatchRoutes(
+        attempts=attempts,
+        redemption=services.redemption,
+        open_platform=doors.open_platform,
+        streams=streams,
+        cookies=cookies,
+        origins=origins,
+        base_url=settings.base_url,
     )
     qr_pages = QrPages(
         attempts=attempts,
@@ -186,6 +195,7 @@ def create_app(settings: Settings) -> Starlette:
     oauth = OAuthRoutes(sessions, clients, services.redemption.by_code, guard)
     routes: list[BaseRoute] = [
         *qr.routes(),
+        *watching.routes(),
         *qr_sockets.routes(),
         *qr_pages.routes(),
         *callback.routes(),
@@ -246,7 +256,7 @@ def create_app(settings: Settings) -> Starlette:
 
     async def drain(seconds: float) -> None:
         await sockets.drain(seconds)
-        qr.release()
+        watching.release()
         if sandbox:
             sandbox.state.release()
 

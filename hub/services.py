@@ -35,15 +35,17 @@ from hub.limits.guard import Guard
 from hub.limits.memory import MemoryLimiter
 from hub.limits.redis import RedisLimiter
 from hub.limits.rules import Limiter
-from hub.qr.attempts import Attempts, Content
+from hub.qr.attempts import Attempts
 from hub.qr.binding import Binding
 from hub.qr.consent import ConsentState
 from hub.qr.follow import Sweep
 from hub.qr.identifiers import Identifiers
+from hub.qr.new_attempt import Content
 from hub.qr.official_account.tickets import Tickets
 from hub.qr.phone import Phone
 from hub.qr.precautions import Precautions
 from hub.qr.redemption import Redemption
+from hub.qr.refusals import Refusals
 from hub.qr.request_info import RequestInfo
 from hub.qr.states import Lifetimes
 from hub.realtime.broker import Broker
@@ -153,7 +155,9 @@ def create_services(settings: Settings) -> Services:
     contents: dict[str, Content] = {"official_account": Tickets(account)} if account else {}
     attempts = Attempts(store, broker, Identifiers(cookie_keys), lives, contents)
     precautions = Precautions(reports, info.mismatch, limited=limited)
-    phone = Phone(attempts, signals, reports, precautions, limiter, burn=settings.qr_burn_on_second_scan)
+    phone = Phone(
+        attempts, Refusals(signals, reports), precautions, limiter, burn=settings.qr_burn_on_second_scan
+    )
     states = ConsentState(cookie_keys)
     doors = create_doors(
         settings, transport, attempts, phone, bindings, states, data_keys, account_tokens, account

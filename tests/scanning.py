@@ -11,11 +11,13 @@ from hub.audit.places import Places
 from hub.limits.memory import MemoryLimiter
 from hub.limits.rules import Limiter
 from hub.qr.attempt import Attempt
-from hub.qr.attempts import Attempts, Content, NewAttempt
+from hub.qr.attempts import Attempts
 from hub.qr.identifiers import Identifiers, s256
+from hub.qr.new_attempt import Content, NewAttempt
 from hub.qr.phone import Answer, Phone
 from hub.qr.precautions import Precautions
 from hub.qr.redemption import Redemption, SignedIn, challenge_binding
+from hub.qr.refusals import Refusals
 from hub.qr.request_info import RequestInfo
 from hub.qr.states import Lifetimes
 from hub.realtime.broker import Broker
@@ -76,8 +78,7 @@ class Desk:
         precautions = Precautions(watching.reports, self.info.mismatch, limited=cautious)
         self.phone = Phone(
             self.attempts,
-            watching.signals,
-            watching.reports,
+            Refusals(watching.signals, watching.reports),
             precautions,
             limiter or MemoryLimiter(),
             burn=burn,

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
 
 import structlog
 from prometheus_client import Counter
@@ -26,8 +25,9 @@ from hub.qr import identifiers
 from hub.qr.attempt import Attempt, Snapshot, channel
 from hub.qr.attention import Attention
 from hub.qr.identifiers import Identifiers, hashed
+from hub.qr.new_attempt import Code, Content, Initiator, NewAttempt, insert
 from hub.qr.rereading import Rereading
-from hub.qr.states import ROTATING_DOORS, Event, Lifetimes, Move, Status, deadline, decide, rotation_due
+from hub.qr.states import Event, Lifetimes, Move, Status, deadline, decide, rotation_due
 from hub.realtime.broker import Broker
 from hub.store.database import Connection, Store
 
@@ -42,48 +42,6 @@ _TWO_MOVES = 2
 _KEPT = 120.0  # seconds a snapshot outlives its attempt, for polls that come late
 
 Write = Callable[[Attempt, Move, datetime], Awaitable[Attempt | None]]
-
-
-class Initiator(NamedTuple):
-    """Who asked to bind: the account, and the session in which it did."""
-
-    user_id: int | None = None
-    sid: str | None = None
-
-
-class NewAttempt(NamedTuple):
-    """What a browser asks for; `binding` is `S256:<challenge>` or `cookie:<hash of the binding secret>`.
-
-    With an *initiator* the purpose is to bind, else to sign in. *cookie_hash* names the browser's binding
-    cookie at doors that lead back to that browser.
-    """
-
-    door: str
-    binding: str
-    ip_address: str
-    user_agent: str
-    redirect_uri: str | None = None
-    state: str | None = None
-    initiator: Initiator = Initiator()
-    cookie_hash: str | None = None
-
-    @property
-    def purpose(self) -> str:
-        """What a confirmation is for: `bind` or `login`."""
-        return "bind" if self.initiator.sid else "login"
-
-
-class _Code(NamedTuple):
-    code: str
-    content: str | None
-
-
-class Content(Protocol):
-    """A door whose codes do not say the landing page's address."""
-
-    async def content(self, qr_code: str, expires_in: float) -> str:
-        """Return what the picture of *qr_code* says. Raises ProviderAway or ProviderFailed."""
-        ...
 
 
 class Attempts:
@@ -300,74 +258,16 @@ class Attempts:
         )
         return moved if changed else None
 
-    async def _code(self, door: str) -> _Code:
+    async def _code(self, door: str) -> Code:
         """Draw a code, and ask its door what it says; WeChat may be asked, so in no transaction."""
         code = identifiers.new_code()
         at = self._contents.get(door)
-        return _Code(code, await at.content(code, self.lives.pending) if at else None)
+        return Code(code, await at.content(code, self.lives.pending) if at else None)
 
-    async def _insert(self, tx: Store | Connection, new: NewAttempt, code: _Code) -> Attempt:
-        now = self.store.now()
-        seed = identifiers.new_code()
-        key = hashed(self.made.session_id(seed))
-        expires_at = now + timedelta(seconds=self.lives.pending)
-        visible = self.lives.visible if new.door in ROTATING_DOORS else self.lives.pending
-        qr_expires_at = now + timedelta(seconds=visible)
-        attempt_id = await tx.insert(
-            "qr.create",
-            session_id=key,
-            session_seed=seed,
-            qr_code=code.code,
-            qr_content=code.content,
-            qr_expires_at=qr_expires_at,
-            purpose=new.purpose,
-            door=new.door,
-            binding=new.binding,
-            cookie_hash=new.cookie_hash,
-            initiator_user_id=new.initiator.user_id,
-            initiator_sid=new.initiator.sid,
-            redirect_uri=new.redirect_uri,
-            state=new.state,
-            code_hash=hashed(self.made.authorization_code(seed)) if new.redirect_uri else None,
-            ip_address=new.ip_address,
-            user_agent=new.user_agent,
-            expires_at=expires_at,
-            created_at=now,
-        )
-        return Attempt(
-            id=attempt_id,
-            key=key,
-            session_seed=seed,
-            user_id=None,
-            qr_code=code.code,
-            previous_qr_code=None,
-            qr_expires_at=qr_expires_at,
-            status=Status.PENDING,
-            reason=None,
-            seq=1,
-            purpose=new.purpose,
-            door=new.door,
-            binding=new.binding,
-            cookie_hash=new.cookie_hash,
-            initiator_user_id=new.initiator.user_id,
-            initiator_sid=new.initiator.sid,
-            successor_id=None,
-            redirect_uri=new.redirect_uri,
-            state=new.state,
-            scanned_by=None,
-            qr_content=code.content,
-            confirm_link=None,
-            profile={},
-            ip_address=new.ip_address,
-            user_agent=new.user_agent,
-            city=None,
-            created_at=now,
-            expires_at=expires_at,
-            redeemed_at=None,
-            redeemed_sid=None,
-        )
+    async def _insert(self, tx: Store | Connection, new: NewAttempt, code: Code) -> Attempt:
+        return await insert(tx, self.made, self.lives, new, code, self.store.now())
 
-    async def _succeed(self, tx: Connection, attempt: Attempt, new: NewAttempt, code: _Code) -> Attempt:
+    async def _succeed(self, tx: Connection, attempt: Attempt, new: NewAttempt, code: Code) -> Attempt:
         successor = await self._insert(tx, new, code)
         if not await tx.changed("qr.succeed", id=attempt.id, successor_id=successor.id):
             raise _LostError

@@ -7,7 +7,7 @@ from starlette.routing import BaseRoute
 from hub.accounts.profile import Profiles
 from hub.limits.guard import VERIFY, Guard
 from hub.qr.binding import Binding
-from hub.qr.operations import BIND
+from hub.qr.operations.redeeming import BIND
 from hub.tokens.service import Sessions
 from hub.web.parsing import bearer, client_address
 

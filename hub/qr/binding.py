@@ -9,8 +9,9 @@ from hub.accounts.contacts import hinted
 from hub.accounts.identities import Identity
 from hub.errors import AlreadyBound, BindingMismatch, StoreUnavailable, WrongState
 from hub.qr.attempt import Attempt
-from hub.qr.attempts import Attempts, Initiator
-from hub.qr.phone import without_tokens
+from hub.qr.attempts import Attempts
+from hub.qr.identify import without_tokens
+from hub.qr.new_attempt import Initiator
 from hub.qr.redemption import refused
 from hub.store.database import Connection
 from hub.tokens.claims import Claims, recent

@@ -14,7 +14,7 @@ from hub.qr.binding import Binding
 from hub.qr.consent import Outcome
 from hub.qr.grants import Grant, Grants
 from hub.qr.h5 import H5
-from hub.qr.operations import ACCOUNT_PAGE, LAND, PROBLEM, SIGN_IN_PAGE
+from hub.qr.operations.pages import ACCOUNT_PAGE, LAND, PROBLEM, SIGN_IN_PAGE
 from hub.qr.phone import Phone
 from hub.qr.request_info import RequestInfo
 from hub.qr.states import PROVIDER_DOORS, ROTATING_DOORS, Status

@@ -8,14 +8,8 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-import structlog
-
-from hub.accounts.identities import Identity, find_or_create, refuse_foreign
 from hub.audit.log import Reason
-from hub.audit.log import Status as LoggedStatus
-from hub.audit.reports import Reports
 from hub.audit.rules import Signal
-from hub.audit.signals import Signals
 from hub.errors import (
     AccountBlocked,
     AlreadyBound,
@@ -31,13 +25,12 @@ from hub.limits.rules import Limit, Limiter
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts, refused
 from hub.qr.identifiers import QR_CODE
+from hub.qr.identify import identify
 from hub.qr.precautions import Precautions
+from hub.qr.refusals import Refusals
 from hub.qr.states import ROTATING_DOORS, Event, Move, Status, code_accepted, decide
 from hub.store.database import Connection, Row
 from hub.tokens.service import Device
-from hub.wechat.errors import Blocked, CodeRefused, WeChatError
-
-log = structlog.stdlib.get_logger("hub.qr")
 
 Within = Callable[[Connection, int, datetime], Awaitable[None]]
 
@@ -69,16 +62,14 @@ class Phone:
     def __init__(
         self,
         attempts: Attempts,
-        signals: Signals,
-        reports: Reports,
+        refusals: Refusals,
         precautions: Precautions,
         limiter: Limiter,
         *,
         burn: bool,
     ) -> None:
         self._attempts = attempts
-        self._signals = signals
-        self._reports = reports
+        self.refusals = refusals
         self._precautions = precautions
         self._limiter = limiter
         self._burn = burn
@@ -112,7 +103,7 @@ class Phone:
             user = await self._active(user_id)
         except AccountBlocked:
             tried = replace(attempt, scanned_by=subject, user_id=user_id)
-            await self.record(tried, "blocked", "account_blocked")
+            await self.refusals.record(tried, "blocked", "account_blocked")
             raise
         profile = {"nickname": user["nickname"], "avatar_url": user["avatar_url"]}
         return await self.claim(attempt, subject, profile, user_id)
@@ -143,7 +134,7 @@ class Phone:
                     await self._refuse_second(current)
                 except AlreadyClaimed:
                     tried = replace(current, scanned_by=subject, user_id=user_id)
-                    await self.record(tried, "failed", "unknown")
+                    await self.refusals.record(tried, "failed", "unknown")
                     raise
                 return await self._attempts.write(current, move, now)
             claimed = replace(
@@ -169,7 +160,7 @@ class Phone:
 
         claimed = await self._attempts.move(attempt, event, write)
         if claimed.status is not Status.SCANNED:
-            await self.record(claimed, "failed", "unknown")
+            await self.refusals.record(claimed, "failed", "unknown")
             raise AlreadyClaimed("a second person scanned")
         return claimed
 
@@ -197,9 +188,9 @@ class Phone:
         if answer is not Answer.CONFIRM:
             answered = await self._attempts.move(attempt, lambda _: _EVENTS[answer])
             if answer is Answer.REPORT:
-                await self._report(answered, subject)
+                await self.refusals.report(answered, subject)
             else:
-                await self.record(answered, "failed", "declined")
+                await self.refusals.record(answered, "failed", "declined")
             return answered
         try:
             if decide(attempt, Event.CONFIRM, self._attempts.store.now()):
@@ -209,7 +200,7 @@ class Phone:
             event, reason = _REFUSALS[type(error)]
             failed = await self._attempts.move(attempt, lambda _: event)
             raised = (Signal.REPORTED,) if isinstance(error, SignInRefused) else ()
-            await self.record(failed, "blocked", reason, raised)
+            await self.refusals.record(failed, "blocked", reason, raised)
             raise
 
     async def check(
@@ -271,65 +262,3 @@ class Phone:
         if not verdict.allowed:
             # Else whoever photographs the screen could keep its owner from ever signing in.
             raise AlreadyClaimed("a second person scanned; burnt too often")
-
-    async def record(
-        self, attempt: Attempt, status: LoggedStatus, reason: Reason, raised: tuple[Signal, ...] = ()
-    ) -> None:
-        """Put a refused try on record; it came from the browser that waits."""
-        if attempt.purpose == "bind":  # nobody tried to sign in
-            return
-        try:
-            await self._signals.failed(
-                user_id=attempt.user_id,
-                account=attempt.scanned_by,
-                method="wechat",
-                status=status,
-                reason=reason,
-                device=attempt.browser,
-                raised=raised,
-            )
-        except HubError as error:  # the answer has been committed; it must not look refused
-            log.warning("login_log_failed", attempt=attempt.id, reason=error.reason)
-
-    async def record_refusal(self, attempt: Attempt, error: WeChatError | None) -> None:
-        """Put on record that WeChat has named nobody: by *error*, None where its answer got lost."""
-        nobody = replace(attempt, scanned_by=None, user_id=None)  # who scanned may be somebody else
-        match error:
-            case Blocked():
-                await self.record(nobody, "blocked", "account_blocked")
-            case CodeRefused():
-                await self.record(nobody, "failed", "invalid_code")
-            case _:
-                await self.record(nobody, "failed", "network_error")
-
-    async def _report(self, attempt: Attempt, subject: str) -> None:
-        try:
-            logged = attempt.purpose == "login"  # else nobody tried to sign in
-            await self._reports.report(subject, attempt.user_id, attempt.browser, logged=logged)
-        except HubError as error:
-            log.warning("report_failed", attempt=attempt.id, reason=error.reason)
-
-
-async def identify(tx: Connection, attempt: Attempt, now: datetime) -> Attempt:
-    """Find or make the account of the person whom a confirmed attempt names, and return the attempt with it.
-
-    Part of the transaction that confirms. An attempt to bind is only marked: its identity, which must be no
-    other account's, stays with it for the initiator to bind. Raises AccountBlocked or AlreadyBound.
-    """
-    identity = Identity.from_profile(attempt.profile)
-    if attempt.initiator_user_id is not None:
-        user = await tx.one("qr.user", id=attempt.initiator_user_id)
-        if user is None or user["status"] != "active":
-            raise AccountBlocked(f"user {attempt.initiator_user_id} asked to bind")
-        await refuse_foreign(tx, identity, attempt.initiator_user_id)
-        return attempt
-    user = await find_or_create(tx, identity, now)
-    await tx.changed(
-        "qr.identify", id=attempt.id, user_id=user["id"], provider_profile=without_tokens(identity)
-    )
-    return replace(attempt, user_id=user["id"])
-
-
-def without_tokens(identity: Identity) -> str:
-    """Return the profile of an identity whose row keeps the tokens now, as it stays with the attempt."""
-    return json.dumps(replace(identity, tokens=None).profile(), ensure_ascii=False)

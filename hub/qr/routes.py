@@ -1,50 +1,35 @@
-"""The HTTP edge of the QR sign-in: browsers that wait, and the customer's app that confirms."""
+"""The HTTP edge of the QR sign-in: browsers that begin and redeem, and the customer's app that confirms."""
 
-import asyncio
-import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
-from sse_starlette import ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from hub.errors import FieldError, InvalidRequest, NotFound
-from hub.limits.concurrency import OpenStreams
 from hub.limits.guard import QR, VERIFY, Guard
 from hub.qr import image
-from hub.qr.attempt import Attempt, Snapshot, image_url
-from hub.qr.attempts import Attempts, Initiator, NewAttempt
+from hub.qr.attempt import Attempt, image_url
+from hub.qr.attempts import Attempts
 from hub.qr.binding import Binding
-from hub.qr.follow import Follower
 from hub.qr.grants import PREFIX as GRANT
 from hub.qr.grants import Grants
 from hub.qr.identifiers import hashed
+from hub.qr.new_attempt import Initiator, NewAttempt
 from hub.qr.open_platform.service import OpenPlatform
-from hub.qr.operations import (
-    CONFIRM,
-    CREATE,
-    DRAW_PNG,
-    DRAW_SVG,
-    EVENTS,
-    REDEEM,
-    SCAN,
-    STATUS,
-    Create,
-    Created,
-    StatusReply,
-)
+from hub.qr.operations.answering import CONFIRM, SCAN
+from hub.qr.operations.creating import CREATE, DRAW_PNG, DRAW_SVG, Create, Created
+from hub.qr.operations.redeeming import REDEEM
 from hub.qr.phone import Answer, Phone
 from hub.qr.redemption import Redemption, challenge_binding, cookie_binding
 from hub.qr.request_info import RequestInfo
-from hub.qr.states import PROVIDER_DOORS, Status
+from hub.qr.states import PROVIDER_DOORS
 from hub.tokens.clients import Clients
 from hub.tokens.service import Device, Sessions
 from hub.web.cookies import REFRESH, Cookies
 from hub.web.language import language
 from hub.web.origins import Origins
 from hub.web.parsing import bearer, client_address
-from hub.web.streams import event_stream, last_event_id
 from hub.wechat.replies import Image
 
 _NO_COOKIE = ("cross-site", "same-site")  # from there no call can set one (Fetch Metadata, Sec-Fetch-Site)
@@ -54,9 +39,10 @@ Edge = Callable[[Request], Awaitable[Response]]
 
 
 class QrRoutes:
-    """The endpoints under `/api/auth/wechat`. *doors* are the configured ones, the first is the default.
+    """The endpoints under `/api/auth/wechat`, without those that wait.
 
-    Where there is a mini program, *picture* gets its codes and *confirm_in_mini* takes its confirmations.
+    *doors* are the configured ones, the first is the default. Where there is a mini program, *picture* gets
+    its codes and *confirm_in_mini* takes its confirmations.
     """
 
     def __init__(
@@ -70,7 +56,6 @@ class QrRoutes:
         sessions: Sessions,
         clients: Clients,
         guard: Guard,
-        streams: OpenStreams,
         cookies: Cookies,
         grants: Grants,
         origins: Origins,
@@ -89,7 +74,6 @@ class QrRoutes:
         self._sessions = sessions
         self._clients = clients
         self._guard = guard
-        self._streams = streams
         self._cookies = cookies
         self._grants = grants
         self._origins = origins
@@ -99,8 +83,6 @@ class QrRoutes:
         self._redirect_uris = redirect_uris
         self._picture = picture
         self._confirm_in_mini = confirm_in_mini
-        self._polls: set[asyncio.Timeout] = set()
-        self._released = False
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
@@ -108,18 +90,10 @@ class QrRoutes:
             CREATE.route(self.create),
             DRAW_SVG.route(self.svg),
             DRAW_PNG.route(self.png),
-            STATUS.route(self.status),
-            EVENTS.route(self.events),
             SCAN.route(self.scan),
             CONFIRM.route(self.confirm),
             REDEEM.route(self.token),
         ]
-
-    def release(self) -> None:
-        """Answer every waiting long poll now, and every later one at once, as if its time were over."""
-        self._released = True
-        for limit in self._polls:
-            _end(limit)
 
     async def create(self, request: Request) -> Response:
         """Begin an attempt, bound to this browser by challenge or cookie."""
@@ -169,47 +143,6 @@ class QrRoutes:
         else:
             drawn = Image(image.png(self._content(attempt, request.path_params["qr_code"])), "image/png")
         return Response(drawn.content, media_type=drawn.media_type, headers={"cache-control": "no-store"})
-
-    async def status(self, request: Request) -> Response:
-        """Answer the snapshot; with `seq` and `wait` only once there is a newer one, else 304."""
-        session_id = request.path_params["session_id"]
-        asked = await STATUS.read(request)
-        known = asked.seq if asked.seq is not None else _etag(request)
-        snapshot = await self._attempts.snapshot(session_id)
-        if known is not None and snapshot.seq <= known and asked.wait and not snapshot.final:
-            with self._streams.hold(client_address(request), hashed(session_id)):
-                snapshot = await self._wait(request, known, asked.wait) or snapshot
-        headers = {"etag": f'"{snapshot.seq}"', "cache-control": "no-cache"}
-        if known is not None and snapshot.seq <= known:
-            return Response(status_code=304, headers=headers)
-        answer: StatusReply = json.loads(
-            snapshot.frame(session_id, self._base_url, self._attempts.store.now())
-        )
-        if snapshot.door in PROVIDER_DOORS and snapshot.status is Status.PENDING:
-            attempt = await self._attempts.by_session(session_id)
-            if url := self._authorize_url(attempt, self._cookies.binding(request)):
-                answer["authorize_url"] = url
-            headers["cache-control"] = "no-store"
-        if snapshot.redirects and snapshot.status is Status.CONFIRMED:
-            url = await self._redemption.redirect_url(session_id, self._cookies.binding(request))
-            if url:
-                answer["redirect_url"] = url
-                headers["cache-control"] = "no-store"
-        return STATUS.answer(answer, headers)
-
-    async def events(self, request: Request) -> Response:
-        """Stream the snapshots as server-sent events; `id` is `seq`."""
-        session_id = request.path_params["session_id"]
-        self._origins.check(request)
-        asked = await EVENTS.read(request)
-        last = last_event_id(request)
-        seq = (asked.seq or 0) if last is None else last
-        first = await self._attempts.by_session(session_id)  # a 404 is a plain answer, not an event
-        address = client_address(request)
-        self._streams.check(address, first.key)
-        if first.final and first.seq <= seq:
-            return Response(status_code=204)  # tells an EventSource not to come back
-        return event_stream(self._stream(session_id, address, first.key, seq))
 
     async def scan(self, request: Request) -> Response:
         """Claim an attempt by the customer's app, whose person is signed in."""
@@ -296,9 +229,6 @@ class QrRoutes:
             return qr_code
         return attempt.qr_content or f"{self._base_url}/s/{qr_code}"
 
-    def _authorize_url(self, attempt: Attempt, secret: str | None) -> str | None:
-        return self._open_platform.authorize_url(attempt, secret) if self._open_platform else None
-
     def _created(self, attempt: Attempt, secret: str) -> Created:
         session_id = self._attempts.made.session_id(attempt.session_seed, attempt.key)
         now = self._attempts.store.now()
@@ -314,53 +244,9 @@ class QrRoutes:
             "events_url": f"{at}/events/{session_id}",
             "status_url": f"{at}/status/{session_id}",
         }
-        if url := self._authorize_url(attempt, secret):
+        if self._open_platform and (url := self._open_platform.authorize_url(attempt, secret)):
             created["authorize_url"] = url
         return created
-
-    async def _wait(self, request: Request, seq: int, wait: float) -> Snapshot | None:
-        session_id = request.path_params["session_id"]
-        try:
-            async with asyncio.timeout(0 if self._released else wait) as limit:
-                self._polls.add(limit)
-                hangup = asyncio.create_task(_end_at_hangup(request, limit))
-                try:
-                    async with Follower(self._attempts, session_id, seq) as follower:
-                        return await follower.next()
-                finally:
-                    hangup.cancel()
-        except TimeoutError:
-            return None
-        finally:
-            self._polls.discard(limit)
-
-    async def _stream(
-        self, session_id: str, address: str, key: str, seq: int
-    ) -> AsyncGenerator[ServerSentEvent]:
-        with self._streams.hold(address, key):
-            async with Follower(self._attempts, session_id, seq) as follower:
-                while not follower.finished:
-                    snapshot = await follower.next()
-                    frame = snapshot.frame(session_id, self._base_url, self._attempts.store.now())
-                    yield ServerSentEvent(frame.decode(), id=str(snapshot.seq))
-                    follower.delivered()
-
-
-async def _end_at_hangup(request: Request, limit: asyncio.Timeout) -> None:
-    """End *limit* when the client goes: a poll that nobody hears must not count as one of its streams."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    _end(limit)
-
-
-def _end(limit: asyncio.Timeout) -> None:
-    if not limit.expired():
-        limit.reschedule(0)
-
-
-def _etag(request: Request) -> int | None:
-    tag = request.headers.get("if-none-match", "").removeprefix("W/").strip('"')
-    return int(tag) if tag.isdecimal() and len(tag) < 10 else None
 
 
 def device_of(

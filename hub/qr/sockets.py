@@ -14,7 +14,7 @@ from hub.qr.attempts import Attempts
 from hub.qr.follow import delivered
 from hub.qr.following import Following
 from hub.qr.identifiers import hashed
-from hub.qr.operations import WAITING, Cancel, Refresh
+from hub.qr.operations.watching import WAITING, Cancel, Refresh
 from hub.qr.phone import Phone
 from hub.qr.states import Status
 from hub.realtime.wheel import Wheel

@@ -28,9 +28,9 @@ from hub.errors import (
     WrongState,
 )
 from hub.qr.attempt import Attempt
-from hub.qr.attempts import Initiator, NewAttempt
 from hub.qr.binding import Binding
 from hub.qr.identifiers import s256
+from hub.qr.new_attempt import Initiator, NewAttempt
 from hub.qr.phone import Answer
 from hub.qr.redemption import challenge_binding, cookie_binding
 from hub.qr.states import Status

@@ -15,12 +15,12 @@ from starlette.routing import Mount
 from hub.accounts.identities import Identity
 from hub.audit.rules import REPORTERS
 from hub.qr.attempt import Attempt
-from hub.qr.attempts import Initiator, NewAttempt
 from hub.qr.callback.service import Answer, Callback
 from hub.qr.consent import Consent, ConsentState, Kind
 from hub.qr.follow import Follower
 from hub.qr.h5 import H5
 from hub.qr.identifiers import hashed
+from hub.qr.new_attempt import Initiator, NewAttempt
 from hub.qr.open_platform.service import OpenPlatform
 from hub.qr.phone import Answer as Say
 from hub.qr.redemption import cookie_binding

@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from hub.qr.attempts import NewAttempt
 from hub.qr.identifiers import hashed
+from hub.qr.new_attempt import NewAttempt
 from hub.qr.redemption import SignedIn
 from hub.realtime.memory import MemoryBroker
 from hub.store.database import Store

@@ -49,7 +49,16 @@ TOP = {
     "supervisor": ROOT,
 }
 EDGES = ("web/", "wechat/sandbox/", "app.py", "sandbox.py")
-EDGE_NAMES = {"bind.py", "routes.py", "sockets.py", "pages.py", "stream.py", "push.py", "grants.py"}
+EDGE_NAMES = {
+    "bind.py",
+    "grants.py",
+    "pages.py",
+    "push.py",
+    "routes.py",
+    "sockets.py",
+    "stream.py",
+    "watching.py",
+}
 
 
 def modules() -> list[Path]:

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 from hub.limits.guard import VERIFY, Guard
 from hub.qr.callback.service import Callback
 from hub.qr.consent import Kind, Outcome
-from hub.qr.operations import CALLBACK
+from hub.qr.operations.pages import CALLBACK
 from hub.web.cookies import Cookies
 from hub.web.language import language
 from hub.web.outcomes import Outcomes

@@ -147,7 +147,7 @@ class Callback:
         await self._give_up(consent, attempt_id)
         attempt = await self._attempt(attempt_id)
         if wechat and attempt:
-            await self._phone.record_refusal(attempt, wechat)
+            await self._phone.refusals.record_refusal(attempt, wechat)
         return Outcome(_name(error), attempt)
 
     async def _give_up(self, consent: Consent, attempt_id: int) -> None:
@@ -180,7 +180,7 @@ class Callback:
                     log.warning("callback_abandoned", attempt=row["attempt_id"])
                     await self._give_up(consent, row["attempt_id"])
                     if attempt := await self._attempt(row["attempt_id"]):
-                        await self._phone.record_refusal(attempt, None)
+                        await self._phone.refusals.record_refusal(attempt, None)
                 continue
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)

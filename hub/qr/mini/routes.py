@@ -10,7 +10,7 @@ from hub.qr.binding import Binding
 from hub.qr.grants import Grants
 from hub.qr.identifiers import hashed
 from hub.qr.mini.service import MiniDoor
-from hub.qr.operations import CONFIRM, MINI_SCAN, Answered, MiniScanned
+from hub.qr.operations.answering import CONFIRM, MINI_SCAN, Answered, MiniScanned
 from hub.qr.phone import Answer
 from hub.qr.request_info import RequestInfo
 from hub.qr.routes import device_of

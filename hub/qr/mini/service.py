@@ -87,7 +87,7 @@ class MiniDoor:
             try:
                 session = await self._program.session(js_code)
             except WeChatError as error:
-                await self._phone.record_refusal(attempt, error)
+                await self._phone.refusals.record_refusal(attempt, error)
                 raise
         appid = self._program.app.appid
         sealed = SealedTokens.of_session(self._keys, appid, session.openid, session.session_key)

@@ -8,7 +8,7 @@ from hub.errors import AttemptNotFound
 from hub.limits.guard import VERIFY, Guard
 from hub.qr.grants import Grants
 from hub.qr.official_account.consent import LinkConsent
-from hub.qr.operations import LINK
+from hub.qr.operations.pages import LINK
 from hub.qr.states import Status
 from hub.web.cookies import Cookies
 from hub.web.outcomes import Outcomes

@@ -11,12 +11,14 @@ from datetime import datetime
 from functools import partial
 
 from hub.accounts.identities import Identity, SealedTokens
+from hub.audit.log import Reason
 from hub.errors import AccountBlocked, AlreadyBound, SignInRefused, WrongState
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts, refused
 from hub.qr.consent import ConsentState, Hit, Kind, Outcome
 from hub.qr.identifiers import hashed
-from hub.qr.phone import Phone, identify
+from hub.qr.identify import identify
+from hub.qr.phone import Phone
 from hub.qr.states import Event, Move, Status, decide
 from hub.store.database import Connection
 from hub.store.encryption import DataKeys
@@ -107,8 +109,8 @@ class OpenPlatform:
 
         approved = await self._attempts.move(attempt, lambda _: Event.APPROVE, write)
         if approved.status is Status.FAILED:
-            blocked = approved.reason == "account_blocked"
-            await self._phone.record(approved, "blocked", "account_blocked" if blocked else "unknown")
+            reason: Reason = "account_blocked" if approved.reason == "account_blocked" else "unknown"
+            await self._phone.refusals.record(approved, "blocked", reason)
         return approved
 
     async def _write(

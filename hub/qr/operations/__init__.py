@@ -1,0 +1,1 @@
+"""What the endpoints of the QR sign-in declare: what they read, and what they tell."""
