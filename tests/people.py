@@ -178,6 +178,15 @@ async def sign_in(url: str, person: str = "alice", **redeem: Any) -> Mapping[str
         return reply
 
 
+async def forget(url: str, person: str) -> None:
+    """Delete the account of *person*, whatever other tests of a shared hub have made of it."""
+    reply = await sign_in(url, person)
+    bearer = {"authorization": f"Bearer {reply['access_token']}"}
+    async with Browser(url, **bearer) as browser:
+        deleted = await browser.http.delete("/api/user")
+        assert deleted.status_code == 200, deleted.text
+
+
 def origin(url: str) -> str:
     """The origin of a URL."""
     parts = urlsplit(url)

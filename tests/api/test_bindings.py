@@ -1,13 +1,14 @@
 """Bindings over HTTP, on real processes."""
 
 from tests.code_client import Person, new_email, new_number
-from tests.people import sign_in
+from tests.people import forget, sign_in
 from tests.problems import refused
 from tests.servers.hub import HubProcess
 
 
 async def test_from_wechat_to_a_number_and_back(hub: HubProcess) -> None:
     """A person who came by WeChat binds number and address, and then parts from WeChat."""
+    await forget(hub.url, "noavatar")
     reply = await sign_in(hub.url, "noavatar")
     bearer = {"authorization": f"Bearer {reply['access_token']}"}
     async with Person(hub.url, **bearer) as person:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from hub.settings import STAND_IN_ACCOUNT
-from tests.people import DESKTOP, Browser, Phone, frame
+from tests.people import DESKTOP, Browser, Phone, forget, frame
 from tests.pushing import APPID, SECRET, TOKEN
 from tests.servers.hub import HubProcess
 from tests.signing_in import rows
@@ -158,6 +158,7 @@ async def test_the_landing_page_of_this_door(browser: Browser, hub: HubProcess) 
 
 async def test_unfollowing(browser: Browser, hub: HubProcess) -> None:
     """Who leaves the account leaves no data of WeChat's behind."""
+    await forget(hub.url, "emoji")
     async with Phone(hub.url, "emoji") as phone:
         await phone.scan(link(await scan(browser, "emoji")))
         await phone.answer()
