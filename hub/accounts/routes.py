@@ -188,7 +188,7 @@ class AccountRoutes:
 
     async def login(self, request: Request) -> Response:
         """`POST /api/login/password`: sign in by number, e-mail address or username, and password."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         self._origins.check(request)
         asked = await LOGIN.read(request)
         secret = self._cookies.device_or_new(request)
@@ -199,7 +199,7 @@ class AccountRoutes:
         reply, tokens = signed_in.reply(), signed_in.tokens
         if asked.token_delivery == "cookie":
             del reply["refresh_token"]
-        response = LOGIN.answer(reply, headers)
+        response = LOGIN.answer(reply)
         if asked.token_delivery == "cookie":
             self._cookies.give_refresh(response, tokens.refresh_token, tokens.refresh_expires_in)
         self._cookies.mark_device(request, response, secret)
@@ -207,12 +207,12 @@ class AccountRoutes:
 
     async def change_password(self, request: Request) -> Response:
         """`POST /api/password/change`: another password; the account's other sessions end."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         claims = await self._sessions.verify(bearer(request))
         asked = await CHANGE_PASSWORD.read(request)
         asker = _asker(request, self._cookies.device_or_new(request))
         await self._change.change(claims, asked.current_password, asked.new_password, asker, _device(request))
-        return CHANGE_PASSWORD.answer(None, headers)
+        return CHANGE_PASSWORD.answer(None)
 
     async def profile(self, request: Request) -> Response:
         """`GET /api/user/profile`: the caller's own profile."""
@@ -221,27 +221,27 @@ class AccountRoutes:
 
     async def change_profile(self, request: Request) -> Response:
         """`PATCH /api/user/profile`: change the members that are given, and answer the whole profile."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         claims = await self._sessions.verify(bearer(request))
         asked = await CHANGE_PROFILE.read(request)
         given = asked.model_dump(exclude_unset=True)
         if "avatar" in given:
             given.setdefault("avatar_url", given.pop("avatar"))
-        return CHANGE_PROFILE.answer(await self._profiles.change(claims.user_id, given), headers)
+        return CHANGE_PROFILE.answer(await self._profiles.change(claims.user_id, given))
 
     async def unbind_wechat(self, request: Request) -> Response:
         """`POST /api/user/unbind-wechat`: part from WeChat; the account's other sessions end."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         claims = await self._sessions.verify(bearer(request))
         await self._bindings.unbind_wechat(claims)
-        return UNBIND_WECHAT.answer(await self._profiles.read(claims.user_id), headers)
+        return UNBIND_WECHAT.answer(await self._profiles.read(claims.user_id))
 
     async def delete(self, request: Request) -> Response:
         """`DELETE /api/user`: delete the caller's own account."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         claims = await self._sessions.verify(bearer(request))
         await self._deletion.delete(claims)
-        response = DELETE.answer(None, headers)
+        response = DELETE.answer(None)
         if self._cookies.name(REFRESH) in request.cookies:
             self._cookies.clear(response, REFRESH)
         return response

@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from starlette.requests import Request
@@ -103,49 +102,47 @@ class CodeRoutes:
 
     async def login(self, request: Request) -> Response:
         """`POST /api/login`: sign in by the code of an SMS; an unknown number gets an account."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         self._origins.check(request)
         asked = await LOGIN.read(request)
-        return await self._enter(request, LOGIN, asked, _phone(asked.phone, asked.country_code), headers)
+        return await self._enter(request, LOGIN, asked, _phone(asked.phone, asked.country_code))
 
     async def email_login(self, request: Request) -> Response:
         """`POST /api/login/email`: sign in by the code of an e-mail; an unknown address gets an account."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         self._origins.check(request)
         asked = await EMAIL_LOGIN.read(request)
-        return await self._enter(
-            request, EMAIL_LOGIN, asked, Contact("email", addresses.email(asked.email)), headers
-        )
+        return await self._enter(request, EMAIL_LOGIN, asked, Contact("email", addresses.email(asked.email)))
 
     async def register(self, request: Request) -> Response:
         """`POST /api/register`: make an account with a code; where there is one, sign in to it as it is."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         self._origins.check(request)
         asked = await REGISTER.read(request)
         contact = one_contact(asked.phone, asked.country_code, asked.email)
         name = None if asked.username is None else username(asked.username)
         password = None if asked.password is None else accepted(asked.password, (name, contact.address))
         return await self._enter(
-            request, REGISTER, asked, contact, headers, purpose="register", username=name, password=password
+            request, REGISTER, asked, contact, purpose="register", username=name, password=password
         )
 
     async def verify_email_code(self, request: Request) -> Response:
         """`POST /api/verify-email-code`: show that the address answers."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         self._origins.check(request)
         asked = await VERIFY_EMAIL.read(request)
         claims = await self._claims(request)
         asker = self._asker(request, asked.anon_id)
         await self._verification.finish(addresses.email(asked.email), asked.code, asker, claims)
-        return VERIFY_EMAIL.answer({"verified": True}, headers)
+        return VERIFY_EMAIL.answer({"verified": True})
 
     async def check_email_verification(self, request: Request) -> Response:
         """`GET /api/check-email-verification`: to the asker who began, whether the address has answered."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         asked = await CHECK_EMAIL.read(request)
         claims = await self._claims(request)
         verified = await self._verification.is_verified(addresses.email(asked.email), asked.anon_id, claims)
-        return CHECK_EMAIL.answer({"verified": verified}, headers)
+        return CHECK_EMAIL.answer({"verified": verified})
 
     async def prove(self, request: Request, claims: Claims, channel: Channel | None, code: str) -> Prove:
         """Check a code of the caller's own number or address, and return what uses it up."""
@@ -167,7 +164,7 @@ class CodeRoutes:
         anon_id: str | None = None,
     ) -> Response:
         asker = self._asker(request, anon_id)
-        headers = await self._guard.spend(SENDS, asker.ip)
+        await self._guard.spend(SENDS, asker.ip)
         await self._guard.spend(SENDS_NETWORK, asker.network)
         if self._challenge:
             await self._challenge.demand(asked.challenge, asker.ip)
@@ -176,7 +173,7 @@ class CodeRoutes:
         else:
             sent = await self._codes.send(channel, address, asked.purpose, asker, language(request))
         told: CodeSent = {"expires_in": sent.expires_in, "resend_in": sent.resend_in}
-        return self._marked(request, operation.answer(told, headers))
+        return self._marked(request, operation.answer(told))
 
     async def _enter(
         self,
@@ -184,7 +181,6 @@ class CodeRoutes:
         operation: Operation[Any, SignInReply],
         asked: Entry,
         contact: Contact,
-        headers: Mapping[str, str],
         *,
         purpose: Literal["login", "register"] = "login",
         username: str | None = None,
@@ -202,7 +198,7 @@ class CodeRoutes:
         reply = signed_in.reply()
         if asked.token_delivery == "cookie":
             del reply["refresh_token"]
-        response = self._marked(request, operation.answer(reply, headers))
+        response = self._marked(request, operation.answer(reply))
         if asked.token_delivery == "cookie":
             self._cookies.give_refresh(
                 response, signed_in.tokens.refresh_token, signed_in.tokens.refresh_expires_in

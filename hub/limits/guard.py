@@ -20,14 +20,14 @@ class Guard:
         self._limiter = limiter
         self._enabled = enabled
 
-    async def spend(self, limit: Limit, key: str) -> dict[str, str]:
-        """Take one from *key*'s bucket and return the RateLimit headers (IETF RateLimit header draft).
+    async def spend(self, limit: Limit, key: str) -> None:
+        """Take one from *key*'s bucket, whose RateLimit headers (IETF RateLimit draft) go with the answer.
 
-        They go with whatever answer follows, a refusal too: of several buckets those of the first. Raises
-        RateLimited, with the headers of its own bucket, when that is empty.
+        They go with a refusal too; of several buckets with those of the first. Raises RateLimited, with the
+        headers of its own bucket, when that is empty.
         """
         if not self._enabled:
-            return {}
+            return
         verdict = await self._limiter.hit(limit, counted(key))
         reset = math.ceil(verdict.reset_after)
         headers = {
@@ -37,4 +37,3 @@ class Guard:
         if not verdict.allowed:
             raise RateLimited(f"{limit.name} by {key}", retry_after=reset, headers=headers)
         note(headers)
-        return headers

@@ -27,8 +27,8 @@ class BindRoutes:
 
     async def bind(self, request: Request) -> Response:
         """Bind the WeChat that has confirmed, and answer the profile."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         claims = await self._sessions.verify(bearer(request))
         asked = await BIND.read(request)
         await self._binding.bind(claims, asked.session_id)
-        return BIND.answer(await self._profiles.read(claims.user_id), headers)
+        return BIND.answer(await self._profiles.read(claims.user_id))

@@ -98,7 +98,7 @@ class QrRoutes:
     async def create(self, request: Request) -> Response:
         """Begin an attempt, bound to this browser by challenge or cookie."""
         self._origins.check(request)
-        headers = await self._guard.spend(QR, client_address(request))
+        await self._guard.spend(QR, client_address(request))
         asked = await CREATE.read(request)
         binds = asked.purpose == "bind"
         initiator = await self._binding.initiator(bearer(request)) if binds else Initiator()
@@ -122,7 +122,7 @@ class QrRoutes:
                 initiator=initiator,
             )
         )
-        response = CREATE.answer(self._created(attempt, secret), headers)
+        response = CREATE.answer(self._created(attempt, secret))
         if secret:
             self._cookies.bind(request, response, secret)
         return response
@@ -147,12 +147,12 @@ class QrRoutes:
     async def scan(self, request: Request) -> Response:
         """Claim an attempt by the customer's app, whose person is signed in."""
         claims = await self._sessions.verify(bearer(request) or "")
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         asked = await SCAN.read(request)
         attempt = await self._phone.scan_in_app(asked.qr_code, int(claims.sub))
         session_id = self._attempts.made.session_id(attempt.session_seed, attempt.key)
         info = self._info.describe(attempt, client_address(request), language(request))
-        return SCAN.answer({"session_id": session_id, "request": info}, headers)
+        return SCAN.answer({"session_id": session_id, "request": info})
 
     async def confirm(self, request: Request) -> Response:
         """Confirm, decline or report, by the phone that scanned."""
@@ -180,7 +180,7 @@ class QrRoutes:
     async def token(self, request: Request) -> Response:
         """Redeem a confirmed attempt, once."""
         self._origins.check(request)
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         asked = await REDEEM.read(request)
         device = device_of(request, asked.device_name, asked.device_type, asked.device_id)
         signed_in = await self._redemption.by_session(
@@ -191,9 +191,9 @@ class QrRoutes:
         )
         reply = signed_in.tokens.reply()
         if asked.token_delivery == "body":
-            return REDEEM.answer(reply, headers)
+            return REDEEM.answer(reply)
         refresh_token = reply.pop("refresh_token")
-        response = REDEEM.answer(reply, headers)
+        response = REDEEM.answer(reply)
         self._cookies.write(
             response, REFRESH, refresh_token, signed_in.tokens.refresh_expires_in, same_site="strict"
         )

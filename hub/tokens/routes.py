@@ -90,7 +90,7 @@ class TokenRoutes:
 
         One that came by cookie goes back by cookie only, and needs an Origin of ours.
         """
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         refresh_token = (await REFRESH_TOKENS.read(request)).refresh_token
         by_cookie = refresh_token is None
         if refresh_token is None:
@@ -100,9 +100,9 @@ class TokenRoutes:
         )
         reply = pair.reply()
         if not by_cookie:
-            return REFRESH_TOKENS.answer(reply, headers)
+            return REFRESH_TOKENS.answer(reply)
         del reply["refresh_token"]
-        response = REFRESH_TOKENS.answer(reply, headers)
+        response = REFRESH_TOKENS.answer(reply)
         self._cookies.write(
             response, REFRESH, pair.refresh_token, pair.refresh_expires_in, same_site="strict"
         )
@@ -127,7 +127,7 @@ class TokenRoutes:
 
     async def reauth(self, request: Request) -> Response:
         """`POST /api/reauth`: prove again who asks, for an access token with a fresh `auth_time`."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         claims = await self._claims(request)
         asked = await REAUTH.read(request)
         if asked.code is not None and asked.password is None:
@@ -144,7 +144,6 @@ class TokenRoutes:
                 "expires_in": expires_in,
                 "session_id": claims.sid,
             },
-            headers,
         )
 
     async def listed(self, request: Request) -> Response:

@@ -126,31 +126,31 @@ class ChangeRoutes:
 
     async def reset_password(self, request: Request) -> Response:
         """`POST /api/password/reset`: a new password by a code; all sessions of the account end."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         self._origins.check(request)
         asked = await RESET_PASSWORD.read(request)
         contact = one_contact(asked.phone, asked.country_code, asked.email)
         await self._reset.reset(
             contact, asked.code, asked.new_password, asker(request, self._cookies), device(request)
         )
-        return RESET_PASSWORD.answer(None, headers)
+        return RESET_PASSWORD.answer(None)
 
     async def bind_phone(self, request: Request) -> Response:
         """`POST /api/user/bind-phone`: bind a number by a code, in place of the former one."""
-        headers, claims = await self._entered(request)
+        claims = await self._entered(request)
         asked = await BIND_PHONE.read(request)
         contact = one_contact(asked.phone, asked.country_code, None)
         await self._binding.bind(claims, contact, asked.code, asker(request, self._cookies))
-        return BIND_PHONE.answer(await self._profiles.read(claims.user_id), headers)
+        return BIND_PHONE.answer(await self._profiles.read(claims.user_id))
 
     async def bind_email(self, request: Request) -> Response:
         """`POST /api/user/bind-email`: bind an e-mail address by a code, in place of the former one."""
-        headers, claims = await self._entered(request)
+        claims = await self._entered(request)
         asked = await BIND_EMAIL.read(request)
         contact = one_contact(None, None, asked.email)
         await self._binding.bind(claims, contact, asked.code, asker(request, self._cookies))
-        return BIND_EMAIL.answer(await self._profiles.read(claims.user_id), headers)
+        return BIND_EMAIL.answer(await self._profiles.read(claims.user_id))
 
-    async def _entered(self, request: Request) -> tuple[dict[str, str], Claims]:
-        headers = await self._guard.spend(VERIFY, client_address(request))
-        return headers, await self._sessions.verify(bearer(request))
+    async def _entered(self, request: Request) -> Claims:
+        await self._guard.spend(VERIFY, client_address(request))
+        return await self._sessions.verify(bearer(request))

@@ -43,7 +43,7 @@ class MiniRoutes:
 
     async def scan(self, request: Request) -> Response:
         """Claim an attempt, and give the grant to answer for it; one to bind names the account."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         asked = await MINI_SCAN.read(request)
         attempt = await self._door.scan(asked.scene, asked.js_code)
         account = await self._binding.account_name(attempt)
@@ -54,11 +54,11 @@ class MiniRoutes:
         }
         if account:
             reply["account_name"] = account
-        return MINI_SCAN.answer(reply, headers)
+        return MINI_SCAN.answer(reply)
 
     async def confirm(self, request: Request) -> Response:
         """Confirm, decline or report by the grant; `phone_bound` tells what became of a `phone_code`."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         asked = await CONFIRM.read(request)
         grant = self._grants.demand_token(bearer(request) or "", hashed(asked.session_id))
         attempt, phone_bound = await self._door.answer(
@@ -72,4 +72,4 @@ class MiniRoutes:
         told: Answered = {"status": attempt.status}
         if asked.phone_code:
             told["phone_bound"] = phone_bound
-        return CONFIRM.answer(told, headers)
+        return CONFIRM.answer(told)

@@ -154,7 +154,7 @@ class OAuthRoutes:
 
     async def token(self, request: Request) -> Response:
         """`POST /oauth/token`: a form in, and an answer or error as RFC 6749 sections 5.1 and 5.2 word it."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
         user_agent = request.headers.get("user-agent", "")
         device = Device(None, None, None, client_address(request), user_agent, None)
 
@@ -163,17 +163,17 @@ class OAuthRoutes:
             pair = await self._endpoint.serve(asked, request.headers.get("authorization"), device)
             return pair.reply()
 
-        return await _answer(request, work, headers)
+        return await _answer(request, work)
 
     async def revoke(self, request: Request) -> Response:
         """`POST /oauth/revoke`: end the session of a token (RFC 7009)."""
-        headers = await self._guard.spend(VERIFY, client_address(request))
+        await self._guard.spend(VERIFY, client_address(request))
 
         async def work() -> None:
             asked = await _form(request, REVOKE)
             await self._inspection.revoke(asked, self._client(request, asked))
 
-        return await _answer(request, work, headers)
+        return await _answer(request, work)
 
     async def introspect(self, request: Request) -> Response:
         """`POST /oauth/introspect`: tell an authenticated client whether a token is good (RFC 7662).
@@ -192,7 +192,7 @@ class OAuthRoutes:
                 raise
             return await self._inspection.introspect(asked, client)
 
-        return await _answer(request, work, {})
+        return await _answer(request, work)
 
     async def jwks(self, request: Request) -> Response:
         """`GET /.well-known/jwks.json`: the public keys (RFC 7517); a secret has none."""
@@ -203,7 +203,7 @@ class OAuthRoutes:
         return self._clients.authenticate(authorization, asked.client_id, asked.client_secret)
 
 
-async def _answer(request: Request, work: Work, headers: Mapping[str, str]) -> Response:
+async def _answer(request: Request, work: Work) -> Response:
     """Answer what *work* returns, or the error it raises; nothing is an empty 200 (RFC 7009 section 2.2)."""
     try:
         members = await work()
@@ -211,10 +211,10 @@ async def _answer(request: Request, work: Work, headers: Mapping[str, str]) -> R
         request.scope["hub.reason"] = f"{error.error}: {error.reason}"
         challenge = _CHALLENGE if isinstance(error, InvalidClient) else {}
         body = {"error": error.error, "error_description": error.description}
-        return _json(body, {**_HEADERS, **headers, **challenge}, error.status)
+        return _json(body, {**_HEADERS, **challenge}, error.status)
     if members is None:
-        return Response(status_code=200, headers={**_HEADERS, **headers})
-    return _json(members, {**_HEADERS, **headers})
+        return Response(status_code=200, headers=_HEADERS)
+    return _json(members, _HEADERS)
 
 
 async def _form(request: Request, operation: Operation[Asked, Raw]) -> Asked:
