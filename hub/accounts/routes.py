@@ -97,53 +97,46 @@ class ChangeProfile(Body):
 
 _SIGNED_IN = (Auth.ACCESS_TOKEN,)
 LOGIN = Operation(
-    method="POST",
-    path="/api/login/password",
-    asked=PasswordLogin,
-    told=SignInReply,
+    "POST",
+    "/api/login/password",
+    PasswordLogin,
+    SignInReply,
     limited=True,
     problems=(OriginNotAllowed, InvalidCredentials, AccountBlocked, PasswordLocked),
 )
 CHANGE_PASSWORD = Operation(
-    method="POST",
-    path="/api/password/change",
-    asked=ChangePassword,
-    told=NoneType,
+    "POST",
+    "/api/password/change",
+    ChangePassword,
+    NoneType,
     limited=True,
     auth=_SIGNED_IN,
     problems=(Unauthorized, ReauthRequired, InvalidCredentials, AccountBlocked, PasswordLocked),
 )
-PROFILE = Operation(
-    method="GET",
-    path="/api/user/profile",
-    asked=Nothing,
-    told=Profile,
-    auth=_SIGNED_IN,
-    problems=(Unauthorized,),
-)
+PROFILE = Operation("GET", "/api/user/profile", Nothing, Profile, auth=_SIGNED_IN, problems=(Unauthorized,))
 CHANGE_PROFILE = Operation(
-    method="PATCH",
-    path="/api/user/profile",
-    asked=ChangeProfile,
-    told=Profile,
+    "PATCH",
+    "/api/user/profile",
+    ChangeProfile,
+    Profile,
     limited=True,
     auth=_SIGNED_IN,
     problems=(Unauthorized,),
 )
 DELETE = Operation(
-    method="DELETE",
-    path="/api/user",
-    asked=Nothing,
-    told=NoneType,
+    "DELETE",
+    "/api/user",
+    Nothing,
+    NoneType,
     limited=True,
     auth=_SIGNED_IN,
     problems=(Unauthorized, ReauthRequired),
 )
 UNBIND_WECHAT = Operation(
-    method="POST",
-    path="/api/user/unbind-wechat",
-    asked=Nothing,
-    told=Profile,
+    "POST",
+    "/api/user/unbind-wechat",
+    Nothing,
+    Profile,
     limited=True,
     auth=_SIGNED_IN,
     problems=(Unauthorized, ReauthRequired, LastSignInMethod, NotFound),

@@ -81,12 +81,7 @@ class LoginLogs(TypedDict):
 
 
 HISTORY = Operation(
-    method="GET",
-    path="/api/login-logs",
-    asked=Asked,
-    told=LoginLogs,
-    auth=(Auth.ACCESS_TOKEN,),
-    problems=(Unauthorized,),
+    "GET", "/api/login-logs", Asked, LoginLogs, auth=(Auth.ACCESS_TOKEN,), problems=(Unauthorized,)
 )
 
 

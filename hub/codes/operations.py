@@ -144,60 +144,34 @@ class Verified(TypedDict):
 _SENDING = (OriginNotAllowed, ChallengeRequired, RateLimited, CodeLocked, Unavailable, SmsBudgetSpent)
 _ENTERING = (OriginNotAllowed, InvalidCode, CodeLocked, AccountBlocked)
 _SIGNED_IN_OR_NOT = (Auth.NOBODY, Auth.ACCESS_TOKEN)
-SEND_CODE = Operation(
-    method="POST",
-    path="/api/send-code",
-    asked=SendCode,
-    told=CodeSent,
-    limited=True,
-    problems=_SENDING,
-)
+SEND_CODE = Operation("POST", "/api/send-code", SendCode, CodeSent, limited=True, problems=_SENDING)
 SEND_EMAIL_CODE = Operation(
-    method="POST",
-    path="/api/send-verification-code",
-    asked=SendEmailCode,
-    told=CodeSent,
-    limited=True,
-    problems=_SENDING,
+    "POST", "/api/send-verification-code", SendEmailCode, CodeSent, limited=True, problems=_SENDING
 )
-LOGIN = Operation(
-    method="POST",
-    path="/api/login",
-    asked=Login,
-    told=SignInReply,
-    limited=True,
-    problems=_ENTERING,
-)
-EMAIL_LOGIN = Operation(
-    method="POST",
-    path="/api/login/email",
-    asked=EmailLogin,
-    told=SignInReply,
-    limited=True,
-    problems=_ENTERING,
-)
+LOGIN = Operation("POST", "/api/login", Login, SignInReply, limited=True, problems=_ENTERING)
+EMAIL_LOGIN = Operation("POST", "/api/login/email", EmailLogin, SignInReply, limited=True, problems=_ENTERING)
 REGISTER = Operation(
-    method="POST",
-    path="/api/register",
-    asked=Register,
-    told=SignInReply,
+    "POST",
+    "/api/register",
+    Register,
+    SignInReply,
     limited=True,
     problems=(*_ENTERING, UsernameTaken, Unavailable),
 )
 VERIFY_EMAIL = Operation(
-    method="POST",
-    path="/api/verify-email-code",
-    asked=VerifyEmail,
-    told=Verified,
+    "POST",
+    "/api/verify-email-code",
+    VerifyEmail,
+    Verified,
     limited=True,
     auth=_SIGNED_IN_OR_NOT,
     problems=(OriginNotAllowed, Unauthorized, InvalidCode, CodeLocked),
 )
 CHECK_EMAIL = Operation(
-    method="GET",
-    path="/api/check-email-verification",
-    asked=CheckEmail,
-    told=Verified,
+    "GET",
+    "/api/check-email-verification",
+    CheckEmail,
+    Verified,
     limited=True,
     auth=_SIGNED_IN_OR_NOT,
     problems=(Unauthorized,),

@@ -19,20 +19,12 @@ from hub.web.shapes import Raw
 
 _CACHED = {"cache-control": "public, max-age=300"}
 OPENAPI = Operation(
-    method="GET",
-    path="/openapi.json",
-    asked=Nothing,
-    told=Raw,
-    answers=(Answer(200, "The document", ("application/json",)),),
+    "GET", "/openapi.json", Nothing, Raw, answers=(Answer(200, "The document", ("application/json",)),)
 )
 ASYNCAPI = Operation(
-    method="GET",
-    path="/asyncapi.json",
-    asked=Nothing,
-    told=Raw,
-    answers=(Answer(200, "The document", ("application/json",)),),
+    "GET", "/asyncapi.json", Nothing, Raw, answers=(Answer(200, "The document", ("application/json",)),)
 )
-API = Operation(method="GET", path="/docs", asked=Nothing, told=Raw, answers=(PAGE,))
+API = Operation("GET", "/docs", Nothing, Raw, answers=(PAGE,))
 
 
 class DocsRoutes:

@@ -48,30 +48,18 @@ class Ready(TypedDict):
 
 
 _JSON = ("application/json",)
-HEALTH = Operation(
-    method="GET",
-    path="/healthz",
-    asked=Nothing,
-    told=Raw,
-    answers=(Answer(200, "It serves", _JSON, Alive),),
-)
+HEALTH = Operation("GET", "/healthz", Nothing, Raw, answers=(Answer(200, "It serves", _JSON, Alive),))
 READINESS = Operation(
-    method="GET",
-    path="/readyz",
-    asked=Nothing,
-    told=Raw,
+    "GET",
+    "/readyz",
+    Nothing,
+    Raw,
     answers=(
         Answer(200, "Requests can be served", _JSON, Ready),
         Answer(503, "Requests cannot be served", _JSON, Ready),
     ),
 )
-METRICS = Operation(
-    method="GET",
-    path="/metrics",
-    asked=Nothing,
-    told=Raw,
-    answers=(Answer(200, "The metrics", ("text/plain",)),),
-)
+METRICS = Operation("GET", "/metrics", Nothing, Raw, answers=(Answer(200, "The metrics", ("text/plain",)),))
 
 
 class OpsRoutes:

@@ -119,65 +119,46 @@ class SessionList(TypedDict):
 _SESSION_ID = {"id": "The session's id, as the list has it."}
 _SIGNED_IN = (Auth.ACCESS_TOKEN,)
 REFRESH_TOKENS = Operation(
-    method="POST",
-    path="/api/token/refresh",
-    asked=Refresh,
-    told=TokenReply,
+    "POST",
+    "/api/token/refresh",
+    Refresh,
+    TokenReply,
     optional=True,
     limited=True,
     auth=(Auth.NOBODY, Auth.REFRESH_COOKIE),
     problems=(InvalidRefreshToken, AccountBlocked, OriginNotAllowed),
 )
 LOGOUT = Operation(
-    method="POST",
-    path="/api/logout",
-    asked=Logout,
-    told=NoneType,
-    optional=True,
-    auth=_SIGNED_IN,
-    problems=(Unauthorized,),
+    "POST", "/api/logout", Logout, NoneType, optional=True, auth=_SIGNED_IN, problems=(Unauthorized,)
 )
 LOGOUT_ALL = Operation(
-    method="POST",
-    path="/api/logout-all",
-    asked=LogoutAll,
-    told=NoneType,
-    optional=True,
-    auth=_SIGNED_IN,
-    problems=(Unauthorized,),
+    "POST", "/api/logout-all", LogoutAll, NoneType, optional=True, auth=_SIGNED_IN, problems=(Unauthorized,)
 )
 REAUTH = Operation(
-    method="POST",
-    path="/api/reauth",
-    asked=Reauth,
-    told=FreshToken,
+    "POST",
+    "/api/reauth",
+    Reauth,
+    FreshToken,
     limited=True,
     auth=_SIGNED_IN,
     problems=(Unauthorized, InvalidCode, InvalidCredentials, AccountBlocked, CodeLocked, PasswordLocked),
 )
-LIST = Operation(
-    method="GET",
-    path="/api/sessions",
-    asked=Nothing,
-    told=SessionList,
-    auth=_SIGNED_IN,
-    problems=(Unauthorized,),
-)
+LIST = Operation("GET", "/api/sessions", Nothing, SessionList, auth=_SIGNED_IN, problems=(Unauthorized,))
 RENAME = Operation(
-    method="PATCH",
-    path="/api/sessions/{id}",
+    "PATCH",
+    "/api/sessions/{id}",
+    Rename,
+    Session,
     path_parameters=_SESSION_ID,
-    asked=Rename,
-    told=Session,
     auth=_SIGNED_IN,
     problems=(Unauthorized, NotFound),
 )
 END = Operation(
-    method="DELETE",
-    path="/api/sessions/{id}",
+    "DELETE",
+    "/api/sessions/{id}",
+    Nothing,
+    NoneType,
     path_parameters=_SESSION_ID,
-    asked=Nothing,
-    told=NoneType,
     auth=_SIGNED_IN,
     problems=(Unauthorized, NotFound),
 )

@@ -93,10 +93,10 @@ ACCOUNT = Channel(
     problems=(OriginNotAllowed, TooManySockets),
 )
 ACCOUNT_EVENTS = Operation(
-    method="GET",
-    path="/api/sessions/events",
-    asked=Resume,
-    told=Raw,
+    "GET",
+    "/api/sessions/events",
+    Resume,
+    Raw,
     auth=(Auth.ACCESS_TOKEN,),
     headers=_RESUMING,
     answers=(EVENT_STREAM,),

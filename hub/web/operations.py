@@ -4,7 +4,7 @@ The API documents are made from the same declarations, so they cannot say anythi
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
@@ -65,7 +65,7 @@ PAGE: Final = Answer(200, "The page", ("text/html",))
 EVENT_STREAM: Final = Answer(200, "The events", ("text/event-stream",))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Operation(Generic[Asked, Told]):
     """One method of one path: *asked* is what it reads, *told* is the `data` of its envelope.
 
@@ -79,9 +79,10 @@ class Operation(Generic[Asked, Told]):
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
-    path_parameters: Mapping[str, str] = field(default_factory=dict)
     asked: type[Asked]
     told: type[Told]
+    _: KW_ONLY
+    path_parameters: Mapping[str, str] = field(default_factory=dict)
     answers: tuple[Answer, ...] = ()
     problems: tuple[type[HubError], ...] = ()
     auth: tuple[Auth, ...] = (Auth.NOBODY,)

@@ -55,19 +55,19 @@ _SIGNED = {
     "nonce": "What it signed beside that.",
 }
 VERIFY = Operation(
-    method="GET",
-    path="/api/auth/wechat/push",
-    asked=Nothing,
-    told=Raw,
+    "GET",
+    "/api/auth/wechat/push",
+    Nothing,
+    Raw,
     lenient={**_SIGNED, "echostr": "What is to be answered."},
     answers=(Answer(200, "`echostr`", ("text/plain",)),),
     problems=(Forbidden,),
 )
 RECEIVE = Operation(
-    method="POST",
-    path="/api/auth/wechat/push",
-    asked=Nothing,
-    told=Raw,
+    "POST",
+    "/api/auth/wechat/push",
+    Nothing,
+    Raw,
     lenient={**_SIGNED, "msg_signature": "The signature of an encrypted push."},
     answers=(Answer(200, "Taken, with the reply or `success`", _REPLIES),),
     problems=(Forbidden, BadRequest, PayloadTooLarge, Unavailable),

@@ -68,27 +68,27 @@ class BindEmail(Body):
 
 _BINDING = (Unauthorized, ReauthRequired, InvalidCode, CodeLocked, AlreadyBound)
 RESET_PASSWORD = Operation(
-    method="POST",
-    path="/api/password/reset",
-    asked=ResetPassword,
-    told=NoneType,
+    "POST",
+    "/api/password/reset",
+    ResetPassword,
+    NoneType,
     limited=True,
     problems=(OriginNotAllowed, InvalidCode, CodeLocked, Unavailable),
 )
 BIND_PHONE = Operation(
-    method="POST",
-    path="/api/user/bind-phone",
-    asked=BindPhone,
-    told=Profile,
+    "POST",
+    "/api/user/bind-phone",
+    BindPhone,
+    Profile,
     limited=True,
     auth=(Auth.ACCESS_TOKEN,),
     problems=_BINDING,
 )
 BIND_EMAIL = Operation(
-    method="POST",
-    path="/api/user/bind-email",
-    asked=BindEmail,
-    told=Profile,
+    "POST",
+    "/api/user/bind-email",
+    BindEmail,
+    Profile,
     limited=True,
     auth=(Auth.ACCESS_TOKEN,),
     problems=_BINDING,

@@ -100,10 +100,10 @@ class Answered(TypedDict):
 
 
 SCAN = Operation(
-    method="POST",
-    path=f"{AT}/scan",
-    asked=Scan,
-    told=Scanned,
+    "POST",
+    f"{AT}/scan",
+    Scan,
+    Scanned,
     limited=True,
     auth=(Auth.ACCESS_TOKEN,),
     problems=(
@@ -112,10 +112,10 @@ SCAN = Operation(
     ),
 )
 MINI_SCAN = Operation(
-    method="POST",
-    path=f"{AT}/mini/scan",
-    asked=MiniScan,
-    told=MiniScanned,
+    "POST",
+    f"{AT}/mini/scan",
+    MiniScan,
+    MiniScanned,
     limited=True,
     problems=(
         *(AttemptNotFound, AlreadyClaimed, WechatCodeRefused, AccountBlocked, WrongState),
@@ -123,10 +123,10 @@ MINI_SCAN = Operation(
     ),
 )
 CONFIRM = Operation(
-    method="POST",
-    path=f"{AT}/confirm",
-    asked=MiniConfirm,
-    told=Answered,
+    "POST",
+    f"{AT}/confirm",
+    MiniConfirm,
+    Answered,
     limited=True,
     auth=(Auth.GRANT_COOKIE, Auth.ACCESS_TOKEN, Auth.SCAN_GRANT),
     headers=_PHONE_HEADERS,

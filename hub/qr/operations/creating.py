@@ -64,10 +64,10 @@ class Created(TypedDict):
 
 
 CREATE = Operation(
-    method="POST",
-    path=f"{AT}/qr-code",
-    asked=Create,
-    told=Created,
+    "POST",
+    f"{AT}/qr-code",
+    Create,
+    Created,
     optional=True,
     limited=True,
     auth=(Auth.NOBODY, Auth.ACCESS_TOKEN),
@@ -76,20 +76,20 @@ CREATE = Operation(
 _PICTURE_PROBLEMS = (NotFound, AttemptNotFound, ProviderAway, ProviderFailed)
 _SVG, _PNG, _JPEG = "image/svg+xml", "image/png", "image/jpeg"
 DRAW_SVG = Operation(
-    method="GET",
-    path=f"{AT}/qr-code/{{qr_code}}.svg",
+    "GET",
+    f"{AT}/qr-code/{{qr_code}}.svg",
+    Nothing,
+    Raw,
     path_parameters=QR_CODE,
-    asked=Nothing,
-    told=Raw,
     answers=(Answer(200, "The picture; WeChat's own for a mini program", (_SVG, _PNG, _JPEG)),),
     problems=_PICTURE_PROBLEMS,
 )
 DRAW_PNG = Operation(
-    method="GET",
-    path=f"{AT}/qr-code/{{qr_code}}.png",
+    "GET",
+    f"{AT}/qr-code/{{qr_code}}.png",
+    Nothing,
+    Raw,
     path_parameters=QR_CODE,
-    asked=Nothing,
-    told=Raw,
     answers=(Answer(200, "The picture; WeChat's own for a mini program", (_PNG, _JPEG)),),
     problems=_PICTURE_PROBLEMS,
 )

@@ -7,10 +7,10 @@ from hub.web.operations import PAGE, Answer, Auth, Nothing, Operation
 from hub.web.shapes import Raw
 
 SIGN_IN_PAGE = Operation(
-    method="GET",
-    path="/",
-    asked=Nothing,
-    told=Raw,
+    "GET",
+    "/",
+    Nothing,
+    Raw,
     answers=(PAGE,),
     lenient={
         "door": "How a phone is to come in.",
@@ -19,13 +19,7 @@ SIGN_IN_PAGE = Operation(
         "code_challenge": "As in the call that begins an attempt.",
     },
 )
-ACCOUNT_PAGE = Operation(
-    method="GET",
-    path="/account",
-    asked=Nothing,
-    told=Raw,
-    answers=(PAGE,),
-)
+ACCOUNT_PAGE = Operation("GET", "/account", Nothing, Raw, answers=(PAGE,))
 _LANDING = (
     PAGE,
     Answer(302, "To WeChat's consent", headers={"Location": "WeChat's page."}),
@@ -37,38 +31,38 @@ _LANDING = (
     Answer(503, "A page: come back later", ("text/html",)),
 )
 LAND = Operation(
-    method="GET",
-    path="/s/{qr_code}",
+    "GET",
+    "/s/{qr_code}",
+    Nothing,
+    Raw,
     path_parameters=QR_CODE,
-    asked=Nothing,
-    told=Raw,
     auth=(Auth.NOBODY, Auth.GRANT_COOKIE),
     answers=_LANDING,
 )
 LINK = Operation(
-    method="GET",
-    path=f"{LINKS}{{link}}",
+    "GET",
+    f"{LINKS}{{link}}",
+    Nothing,
+    Raw,
     path_parameters={"link": "The one-time link of the reply to a scan."},
-    asked=Nothing,
-    told=Raw,
     auth=(Auth.NOBODY, Auth.GRANT_COOKIE),
     answers=_LANDING,
 )
 CALLBACK = Operation(
-    method="GET",
-    path=f"{AT}/callback",
-    asked=Nothing,
-    told=Raw,
+    "GET",
+    f"{AT}/callback",
+    Nothing,
+    Raw,
     auth=(Auth.NOBODY, Auth.BINDING_COOKIE),
     lenient={"code": "What WeChat gives for a consent.", "state": "The consent, as the hub has signed it."},
     answers=_LANDING,
 )
 PROBLEM = Operation(
-    method="GET",
-    path="/problems/{slug}",
+    "GET",
+    "/problems/{slug}",
+    Nothing,
+    Raw,
     path_parameters={"slug": "The problem, as its `type` names it."},
-    asked=Nothing,
-    told=Raw,
     answers=(PAGE,),
     problems=(NotFound,),
 )

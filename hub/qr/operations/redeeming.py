@@ -54,10 +54,10 @@ class Bind(Body):
 
 
 REDEEM = Operation(
-    method="POST",
-    path=f"{AT}/token",
-    asked=Redeem,
-    told=TokenReply,
+    "POST",
+    f"{AT}/token",
+    Redeem,
+    TokenReply,
     limited=True,
     auth=(Auth.NOBODY, Auth.BINDING_COOKIE),
     problems=(
@@ -66,10 +66,10 @@ REDEEM = Operation(
     ),
 )
 BIND = Operation(
-    method="POST",
-    path="/api/user/bind-wechat",
-    asked=Bind,
-    told=Profile,
+    "POST",
+    "/api/user/bind-wechat",
+    Bind,
+    Profile,
     limited=True,
     auth=(Auth.ACCESS_TOKEN,),
     problems=(

@@ -85,11 +85,11 @@ class StatusReply(StatusFrame):
 
 
 STATUS = Operation(
-    method="GET",
-    path=f"{AT}/status/{{session_id}}",
+    "GET",
+    f"{AT}/status/{{session_id}}",
+    Watch,
+    StatusReply,
     path_parameters=SESSION_ID,
-    asked=Watch,
-    told=StatusReply,
     auth=(Auth.NOBODY, Auth.BINDING_COOKIE),
     headers={"If-None-Match": "The ETag of the last answer."},
     answers=(Answer(304, "Nothing is newer", headers={"ETag": "The `seq`."}),),
@@ -97,11 +97,11 @@ STATUS = Operation(
     problems=(AttemptNotFound, TooManySockets),
 )
 EVENTS = Operation(
-    method="GET",
-    path=f"{AT}/events/{{session_id}}",
+    "GET",
+    f"{AT}/events/{{session_id}}",
+    Watch,
+    Raw,
     path_parameters=SESSION_ID,
-    asked=Watch,
-    told=Raw,
     headers={"Last-Event-ID": "The `id` of the last event that the caller knows; it is the `seq`."},
     answers=(EVENT_STREAM, Answer(204, "The attempt is over, and the caller knows: do not come back")),
     events=(StatusFrame,),

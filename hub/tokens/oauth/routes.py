@@ -93,41 +93,37 @@ _REFUSED = (
 )
 _CLIENTS = (Auth.NOBODY, Auth.CLIENT)
 TOKEN = Operation(
-    method="POST",
-    path="/oauth/token",
-    asked=TokenRequest,
-    told=Raw,
+    "POST",
+    "/oauth/token",
+    TokenRequest,
+    Raw,
     reads_form=True,
     limited=True,
     auth=_CLIENTS,
     answers=(Answer(200, "The tokens", _JSON, TokenReply), *_REFUSED),
 )
 REVOKE = Operation(
-    method="POST",
-    path="/oauth/revoke",
-    asked=TokenInspection,
-    told=Raw,
+    "POST",
+    "/oauth/revoke",
+    TokenInspection,
+    Raw,
     reads_form=True,
     limited=True,
     auth=_CLIENTS,
     answers=(Answer(200, "The token is no good any more"), *_REFUSED),
 )
 INTROSPECT = Operation(
-    method="POST",
-    path="/oauth/introspect",
-    asked=TokenInspection,
-    told=Raw,
+    "POST",
+    "/oauth/introspect",
+    TokenInspection,
+    Raw,
     reads_form=True,
     auth=(Auth.CLIENT,),
     answers=(Answer(200, "What is known of the token", _JSON, Introspection), *_REFUSED),
     problems=(RateLimited,),
 )
 JWKS = Operation(
-    method="GET",
-    path="/.well-known/jwks.json",
-    asked=Nothing,
-    told=Raw,
-    answers=(Answer(200, "The keys", _JSON, KeySet),),
+    "GET", "/.well-known/jwks.json", Nothing, Raw, answers=(Answer(200, "The keys", _JSON, KeySet),)
 )
 
 Work = Callable[[], Awaitable[Mapping[str, Any] | None]]
