@@ -19,18 +19,58 @@
     └─ Unavailable 503           └ StoreUnavailable, ProviderAway, SmsBudgetSpent
 
 Services raise them, the edges turn them into RFC 9457 problem bodies, error frames or close codes. What a
-person reads comes from the catalogue key `problem.<slug>`; `reason` is for the log and never leaves it.
+person reads comes from the catalogue keys `problem.<slug>` and, for a refused member, `reason.<reason>`; the
+`reason` of an exception is for the log and never leaves it.
 """
 
-from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, NamedTuple
+
+Reason = Literal[
+    "missing",
+    "repeated",
+    "wrong_type",
+    "wrong_form",
+    "not_listed",
+    "too_short",
+    "too_long",
+    "too_few",
+    "too_many",
+    "too_small",
+    "too_large",
+    "not_allowed",
+    "control_characters",
+    "invisible",
+    "future_day",
+    "no_country",
+    "no_phone",
+    "no_mobile",
+    "other_country",
+    "no_sms_there",
+    "no_email",
+    "phone_or_email",
+    "code_or_password",
+    "no_refresh_token",
+    "password_length",
+    "password_common",
+    "password_own_name",
+    "password_weak",
+    "password_needed",
+    "username_form",
+    "door_unknown",
+    "door_not_for_binding",
+    "door_needs_our_page",
+    "redirect_not_allowed",
+    "pkce_needed",
+]
 
 
 class FieldError(NamedTuple):
-    """One refused member of a request: its dotted path, and why."""
+    """One refused member of a request: its dotted path, and why: the key of a text, with its values."""
 
     field: str
-    reason: str
+    reason: Reason
+    values: Mapping[str, object] = {}
 
 
 class HubError(Exception):

@@ -126,7 +126,7 @@ def create_services(settings: Settings) -> Services:
     failures = Failures(store, alerts)
     signals = Signals(store, login_log, places, alerts, failures)
     reports = Reports(store, login_log, alerts)
-    sessions = _sessions(settings, store, broker, login_log, events, places)
+    sessions = _sessions(settings, store, broker, login_log, events, alerts, places)
 
     codes = Codes(
         store,
@@ -213,6 +213,7 @@ def _sessions(
     broker: Broker,
     login_log: LoginLog,
     events: AccountEvents,
+    alerts: Alerts,
     places: Places,
 ) -> Sessions:
     access_tokens = AccessTokens(
@@ -228,6 +229,7 @@ def _sessions(
         RefreshKeys(settings.secrets("refresh_keys")),
         login_log,
         events,
+        alerts,
         absolute_ttl=settings.refresh_ttl,
         idle_ttl=settings.refresh_idle_ttl,
         cap=settings.max_sessions,

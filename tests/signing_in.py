@@ -53,7 +53,23 @@ def make_sessions(store: Store, broker: Broker, **options: Any) -> Sessions:
     access = AccessTokens(KeyRing([secret_key("access-secret-" * 3)]), issuer="https://hub.example")
     refresh_keys = RefreshKeys(["refresh-secret-" * 3])
     log = LoginLog(NOWHERE)
-    return Sessions(store, broker, access, refresh_keys, log, AccountEvents(store, broker), **options)
+    events = AccountEvents(store, broker)
+    return Sessions(
+        store, broker, access, refresh_keys, log, events, make_alerts(store, events, NOWHERE), **options
+    )
+
+
+def make_alerts(
+    store: Store,
+    events: AccountEvents,
+    places: Places,
+    kinds: tuple[Kind, ...] = ("sms", "email"),
+    daily_budget: int = 1000,
+) -> Alerts:
+    """Return what warns people, over a queue of messages that nobody works on."""
+    outbox = Outbox(store, DataKeys([DATA_KEY]), kinds)
+    budget = SmsBudget({"+86": None}, daily_budget)
+    return Alerts(events, SecurityAlert(outbox, places.name, budget), places)
 
 
 class Watching(NamedTuple):
@@ -74,9 +90,7 @@ def make_watching(
     """Return the login log with its signals, over a queue of messages that nobody works on."""
     events = AccountEvents(store, broker)
     log = LoginLog(places)
-    outbox = Outbox(store, DataKeys([DATA_KEY]), kinds)
-    budget = SmsBudget({"+86": None}, daily_budget)
-    alerts = Alerts(events, SecurityAlert(outbox, places.name, budget), places)
+    alerts = make_alerts(store, events, places, kinds, daily_budget)
     failures = Failures(store, alerts)
     return Watching(Signals(store, log, places, alerts, failures), Reports(store, log, alerts), failures)
 

@@ -21,7 +21,7 @@ class Deletion:
         self._sessions = sessions
 
     async def delete(self, claims: Claims) -> None:
-        """Delete the account of *claims*, with its sessions, bindings and WeChat identities.
+        """Delete the account of *claims*, with its sessions, bindings and subscription.
 
         The login log keeps the numbers and addresses that were tried. Raises ReauthRequired, or Unauthorized
         where the account is gone.
@@ -34,6 +34,7 @@ class Deletion:
             ended = await self._sessions.end_all(tx, user_id, "account_deleted", now)
             await self._sessions.outlive(tx, user_id, now)
             await tx.changed("accounts.delete_wechat", uid=user_id)
+            await tx.changed("accounts.delete_subscription", id=user_id)
             if not await tx.changed("accounts.delete", id=user_id):
                 raise Unauthorized(f"user {user_id} is no more")
             return ended

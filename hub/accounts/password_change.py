@@ -67,7 +67,7 @@ class PasswordChange:
         checked = None
         if before is not None:
             if current is None:
-                raise InvalidRequest([FieldError("current_password", "needed where there is a password")])
+                raise InvalidRequest([FieldError("current_password", "password_needed")])
             checked = await self._checked(user, claims, current, asker, device)
         password_hash = await self._passwords.hash(chosen)
 

@@ -14,7 +14,7 @@ import bcrypt
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from hub.errors import FieldError, InvalidRequest, Unavailable
+from hub.errors import FieldError, InvalidRequest, Reason, Unavailable
 
 MIN_LENGTH, MAX_LENGTH = 8, 128  # characters (OWASP ASVS 5.0, 6.2.1 and 6.2.9)
 
@@ -107,18 +107,17 @@ def accepted(password: str, names: Iterable[str | None] = (), field: str = "pass
     normal = normalised(password)
     folded = normal.casefold()
     words = [part for name in names if name for part in (name, name.partition("@")[0])]
-    reason = None
+    reason: Reason | None = None
     if not MIN_LENGTH <= len(normal) <= MAX_LENGTH:
-        reason = f"{MIN_LENGTH} to {MAX_LENGTH} characters"
+        reason = "password_length"
     elif folded in _common():
-        reason = "one of the most common passwords"
+        reason = "password_common"
     elif folded in {word.casefold() for word in words}:
-        reason = "the account's own name"
+        reason = "password_own_name"
     elif len(normal) <= _ESTIMATED and (strength := _strength(normal, words)):
-        weak = strength["score"] <= _WEAK
-        reason = f"easy to guess. {strength['feedback']['warning']}".strip() if weak else None
+        reason = "password_weak" if strength["score"] <= _WEAK else None
     if reason:
-        raise InvalidRequest([FieldError(field, reason)])
+        raise InvalidRequest([FieldError(field, reason, {"least": MIN_LENGTH, "most": MAX_LENGTH})])
     return normal
 
 

@@ -6,9 +6,21 @@ from pathlib import Path
 from typing import Any, Self
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
+from jsonschema.exceptions import SchemaError, ValidationError
 
-from hub.errors import FieldError, InvalidRequest
+from hub.errors import FieldError, InvalidRequest, Reason
+
+_REASONS: Mapping[str, Reason] = {
+    "type": "wrong_type",
+    "enum": "not_listed",
+    "pattern": "wrong_form",
+    "minLength": "too_short",
+    "maxLength": "too_long",
+    "minItems": "too_few",
+    "maxItems": "too_many",
+    "minimum": "too_small",
+    "maximum": "too_large",
+}
 
 
 class ProfileSchema:
@@ -56,9 +68,15 @@ class ProfileSchema:
         changed = {name: value for name, value in given.items() if name in self.names}
         merged = {name: value for name, value in {**kept, **changed}.items() if name in self.names}
         refused = [
-            FieldError(".".join(map(str, error.absolute_path)) or "profile", error.message[:200])
+            FieldError(".".join(map(str, error.absolute_path)) or "profile", *_why(error))
             for error in self._validator.iter_errors(merged)
         ]
         if refused:
             raise InvalidRequest(refused)
         return merged
+
+
+def _why(error: ValidationError) -> tuple[Reason, Mapping[str, object]]:
+    limit = error.validator_value
+    told = ", ".join(map(str, limit)) if isinstance(limit, list) else limit
+    return _REASONS.get(str(error.validator), "not_allowed"), {"limit": told}

@@ -6,6 +6,7 @@ from types import NoneType
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, StringConstraints
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -33,10 +34,10 @@ from hub.tokens.service import Device, Prove, Sessions
 from hub.web.cookies import REFRESH, Cookies
 from hub.web.operations import Auth, Nothing, Operation
 from hub.web.origins import Origins
-from hub.web.parsing import Body, Printable, Prose, bearer, client_address
+from hub.web.parsing import Body, Printable, Prose, Visible, bearer, client_address
 
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=512)]
-Nickname = Annotated[Printable, StringConstraints(min_length=2, max_length=64, pattern=r"\S")]
+Nickname = Annotated[Visible, StringConstraints(min_length=2, max_length=64, pattern=r"\S")]
 Picture = Annotated[Printable, StringConstraints(max_length=1024, pattern=r"^https://")]
 _USER_AGENT_LENGTH = 512
 
@@ -46,7 +47,7 @@ def _day(text: str) -> str:
     if day.isoformat() != text or day.year < 1900:
         raise ValueError("not a day in the form YYYY-MM-DD")
     if day > datetime.now(UTC).date() + timedelta(days=1):  # in the east it is tomorrow already
-        raise ValueError("nobody is born in the future")
+        raise PydanticCustomError("future_day", "nobody is born in the future")
     return text
 
 

@@ -16,6 +16,5 @@ def username(text: str) -> str:
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     if not _USERNAME.fullmatch(folded):
-        reason = "2 to 64 letters, digits, `_`, `.` and `-`, beginning with a letter"
-        raise InvalidRequest([FieldError("username", reason)])
+        raise InvalidRequest([FieldError("username", "username_form")])
     return folded

@@ -68,10 +68,18 @@ class Alerts:
         """
         payload = {"kind": "unusual_sign_in", "signals": [str(signal) for signal in raised]}
         await self._events.append(tx, user_id, "security.alert", payload | self._told(device), now)
-        if not await may_warn(tx, user_id, raised[0], MESSAGE_GAP, now):
-            return ("stream",)
-        sent = await self._post.send(tx, user_id, called(device), device.ip, now)
-        return ("stream", sent) if sent else ("stream",)
+        return await self._posted(tx, user_id, raised[0], device, now)
+
+    async def token_reused(
+        self, tx: Connection, user_id: int, sid: str, device: Device, now: datetime
+    ) -> tuple[Channel, ...]:
+        """Tell that a session was ended because its refresh token was used twice, last by *device*.
+
+        The caller's transaction holds the lock on the account's row.
+        """
+        payload = {"kind": "refresh_token_reused", "session_id": sid, **self._told(device)}
+        await self._events.append(tx, user_id, "security.alert", payload, now)
+        return await self._posted(tx, user_id, "refresh_token_reused", device, now)
 
     async def reported(
         self, tx: Connection, user_id: int, device: Device, now: datetime
@@ -108,6 +116,15 @@ class Alerts:
             await self._events.announce(user_id)
         if set(channels) - {"stream"}:
             self._post.wake()
+
+    async def _posted(
+        self, tx: Connection, user_id: int, kind: str, device: Device, now: datetime
+    ) -> tuple[Channel, ...]:
+        """Queue the message, unless one of its *kind* went out within MESSAGE_GAP; return all ways taken."""
+        if not await may_warn(tx, user_id, kind, MESSAGE_GAP, now):
+            return ("stream",)
+        sent = await self._post.send(tx, user_id, called(device), device.ip, now)
+        return ("stream", sent) if sent else ("stream",)
 
     def _told(self, device: Device) -> dict[str, object]:
         return {

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, Self, get_args
 
 from hub.audit.log import Status
+from hub.audit.rules import ALERT_SCORE
 from hub.store.database import Row, Store
 
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
@@ -58,15 +59,24 @@ class LoginHistory:
         self._store = store
 
     async def page(
-        self, user_id: int, after: Cursor, limit: int, statuses: Sequence[Status] = STATUSES
+        self,
+        user_id: int,
+        after: Cursor,
+        limit: int,
+        statuses: Sequence[Status] = STATUSES,
+        unusual: bool = False,
     ) -> Page:
-        """Return up to *limit* tries to sign in to this account that ended so and are older than *after*."""
+        """Return up to *limit* tries to sign in to this account that ended so and are older than *after*.
+
+        With *unusual* only those whose risk is one that people are told of.
+        """
         rows = await self._store.all(
             "audit.history",
             user_id=user_id,
             created_at=after.created_at,
             id=after.id,
             login_status=statuses,
+            score=ALERT_SCORE if unusual else 0,
             limit=limit + 1,
         )
         if len(rows) <= limit:

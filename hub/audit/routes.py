@@ -40,6 +40,8 @@ class Asked(Body):
     """How many rows at most."""
     status: Status | None = None
     """Only the tries that ended so."""
+    unusual: bool = False
+    """Only the tries that were unusual enough to be told of."""
 
 
 @described
@@ -109,7 +111,7 @@ class AuditRoutes:
         claims = await self._verify(bearer(request))
         asked = await HISTORY.read(request)
         statuses = (asked.status,) if asked.status else STATUSES
-        page = await self._history.page(claims.user_id, asked.cursor, asked.limit, statuses)
+        page = await self._history.page(claims.user_id, asked.cursor, asked.limit, statuses, asked.unusual)
         return HISTORY.answer(
             {
                 "login_logs": [self._answer(row, language(request)) for row in page.rows],

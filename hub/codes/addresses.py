@@ -27,19 +27,19 @@ def phone(number: str, country_code: str | None = None) -> str:
     calling = _CALLING_CODE.fullmatch(_narrow(country_code or HOME))
     region = phonenumbers.region_code_for_country_code(int(calling[1])) if calling else "ZZ"
     if calling is None or region == "ZZ":
-        raise InvalidRequest([FieldError("country_code", "no country has this calling code")])
+        raise InvalidRequest([FieldError("country_code", "no_country")])
     text = _narrow(number)
     if not _NUMBER.fullmatch(text):
-        raise InvalidRequest([FieldError("phone", "not a phone number")])
+        raise InvalidRequest([FieldError("phone", "no_phone")])
     try:
         parsed = phonenumbers.parse(text, region)
     except NumberParseException:
-        raise InvalidRequest([FieldError("phone", "not a phone number")]) from None
+        raise InvalidRequest([FieldError("phone", "no_phone")]) from None
     possible = phonenumbers.is_possible_number_for_type(parsed, PhoneNumberType.MOBILE)
     if not possible or phonenumbers.number_type(parsed) not in _MOBILE:
-        raise InvalidRequest([FieldError("phone", "not a mobile number")])
+        raise InvalidRequest([FieldError("phone", "no_mobile")])
     if country_code and str(parsed.country_code) != calling[1]:
-        raise InvalidRequest([FieldError("phone", "not a number of this country")])
+        raise InvalidRequest([FieldError("phone", "other_country")])
     return phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
 
 
@@ -66,10 +66,10 @@ def email(text: str) -> str:
     try:
         valid = validate_email(text.strip(), allow_smtputf8=False, check_deliverability=False, strict=True)
     except EmailNotValidError:
-        raise InvalidRequest([FieldError("email", "not an e-mail address")]) from None
+        raise InvalidRequest([FieldError("email", "no_email")]) from None
     folded = (valid.ascii_email or "").casefold()
     if not 0 < len(folded) <= EMAIL_LENGTH:
-        raise InvalidRequest([FieldError("email", "not an e-mail address")])
+        raise InvalidRequest([FieldError("email", "no_email")])
     return folded
 
 

@@ -32,10 +32,7 @@ from hub.codes.rules import Asker, Channel
 from hub.codes.service import Codes
 from hub.codes.sign_in import CodeSignIn
 from hub.codes.verification import EmailVerification
-from hub.errors import (
-    FieldError,
-    InvalidRequest,
-)
+from hub.errors import FieldError, InvalidRequest, RateLimited
 from hub.limits.guard import SENDS, SENDS_NETWORK, VERIFY, Guard
 from hub.limits.networks import network
 from hub.tokens.claims import Claims
@@ -168,10 +165,16 @@ class CodeRoutes:
         await self._guard.spend(SENDS_NETWORK, asker.network)
         if self._challenge:
             await self._challenge.demand(asked.challenge, asker.ip)
-        if asked.purpose == "verify":
-            sent = await self._verification.begin(address, asker, language(request))
-        else:
-            sent = await self._codes.send(channel, address, asked.purpose, asker, language(request))
+        try:
+            if asked.purpose == "verify":
+                sent = await self._verification.begin(address, asker, language(request))
+            else:
+                sent = await self._codes.send(channel, address, asked.purpose, asker, language(request))
+        except RateLimited as refusal:  # for the sake of the address: nothing was sent, so nothing is spent
+            await self._guard.spend(VERIFY, asker.ip)  # else one could go on asking
+            refusal.headers |= await self._guard.give_back(SENDS, asker.ip)
+            await self._guard.give_back(SENDS_NETWORK, asker.network)
+            raise
         told: CodeSent = {"expires_in": sent.expires_in, "resend_in": sent.resend_in}
         return self._marked(request, operation.answer(told))
 
@@ -229,7 +232,7 @@ def one_contact(phone: str | None, country_code: str | None, email: str | None) 
         return _phone(phone, country_code)
     if email is not None and phone is None:
         return Contact("email", addresses.email(email))
-    raise InvalidRequest([FieldError("phone", "give either a phone or an email")])
+    raise InvalidRequest([FieldError("phone", "phone_or_email")])
 
 
 def _phone(number: str, country_code: str | None) -> Contact:

@@ -28,7 +28,7 @@ class SmsBudget:
         """Return the calling code of *number*, in E.164. Raises InvalidRequest where it gets no SMS."""
         country = calling_code(number)
         if country not in self._countries:
-            raise InvalidRequest([FieldError("phone", f"no codes are sent to {country}")])
+            raise InvalidRequest([FieldError("phone", "no_sms_there", {"country": country})])
         return country
 
     async def spend(self, tx: Connection, country: str, now: datetime) -> None:

@@ -4,7 +4,7 @@ import math
 
 from hub.errors import RateLimited
 from hub.limits.networks import counted
-from hub.limits.rules import Limit, Limiter
+from hub.limits.rules import Limit, Limiter, Verdict
 from hub.web.context import note
 
 QR = Limit("qr", 120, 60)
@@ -29,11 +29,22 @@ class Guard:
         if not self._enabled:
             return
         verdict = await self._limiter.hit(limit, counted(key))
-        reset = math.ceil(verdict.reset_after)
-        headers = {
-            "ratelimit-policy": f'"{limit.name}";q={limit.quota};w={limit.window}',
-            "ratelimit": f'"{limit.name}";r={verdict.remaining};t={reset}',
-        }
+        headers = _headers(verdict)
         if not verdict.allowed:
+            reset = math.ceil(verdict.reset_after)
             raise RateLimited(f"{limit.name} by {key}", retry_after=reset, headers=headers)
         note(headers)
+
+    async def give_back(self, limit: Limit, key: str) -> dict[str, str]:
+        """Undo a `spend` for which nothing was had, and return the RateLimit headers as they then are."""
+        if not self._enabled:
+            return {}
+        return _headers(await self._limiter.hit(limit, counted(key), cost=-1))
+
+
+def _headers(verdict: Verdict) -> dict[str, str]:
+    limit = verdict.limit
+    return {
+        "ratelimit-policy": f'"{limit.name}";q={limit.quota};w={limit.window}',
+        "ratelimit": f'"{limit.name}";r={verdict.remaining};t={math.ceil(verdict.reset_after)}',
+    }

@@ -37,7 +37,7 @@ class MemoryLimiter(Limiter):
         if window is None or window.ends <= now:
             window = _Window(0, now + limit.window)
         verdict = judge(limit, window.used, window.ends - now, cost)
-        if verdict.allowed and cost:
+        if verdict.allowed and cost and window.used + cost >= 0:
             if window.used == 0:
                 self._make_room(now)
             self._windows[name] = window._replace(used=window.used + cost)

@@ -23,7 +23,7 @@ if left <= 0 then
   used = 0
   left = tonumber(ARGV[3])
 end
-if cost > 0 and used + cost <= tonumber(ARGV[2]) then
+if cost ~= 0 and used + cost >= 0 and used + cost <= tonumber(ARGV[2]) then
   if used == 0 then
     redis.call('SET', KEYS[1], cost, 'PX', left)
   else

@@ -43,18 +43,16 @@ class Limiter(Protocol):
         """Close it again."""
 
     async def hit(self, limit: Limit, key: str, *, cost: int = 1) -> Verdict:
-        """Count *cost* hits of *key*, if all of them fit into what is left; a cost of 0 only looks."""
+        """Count *cost* hits of *key*, if all of them fit into what is left.
+
+        A cost of 0 only looks, a negative one gives back what an earlier hit of the window has taken.
+        """
 
 
 def judge(limit: Limit, used: int, left: float, cost: int) -> Verdict:
-    """Decide on a hit of *cost* when *used* hits are counted and *left* seconds remain of the window.
-
-    Raises ValueError for a negative cost.
-    """
-    if cost < 0:
-        raise ValueError("a cost cannot be negative")
+    """Decide on a hit of *cost* when *used* hits are counted and *left* seconds remain of the window."""
     allowed = used + cost <= limit.quota
-    remaining = limit.quota - used - (cost if allowed else 0)
+    remaining = limit.quota - max(0, used + (cost if allowed else 0))
     return Verdict(allowed, limit, max(0, remaining), min(left, limit.window))
 
 

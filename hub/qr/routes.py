@@ -106,9 +106,7 @@ class QrRoutes:
         challenge = asked.code_challenge
         returns = door in PROVIDER_DOORS  # the callback comes to this browser, which the cookie then proves
         if returns and request.headers.get("sec-fetch-site") in _NO_COOKIE:
-            raise InvalidRequest(
-                [FieldError("door", "lead people to the sign-in page: /?door=…&redirect_uri=…")]
-            )
+            raise InvalidRequest([FieldError("door", "door_needs_our_page")])
         secret = self._cookies.binding_or_new(request) if returns or not challenge else ""
         attempt = await self._attempts.begin(
             NewAttempt(
@@ -204,18 +202,14 @@ class QrRoutes:
         fitting = [door for door in self._doors if asked.purpose == "login" or door != "app"]
         door = asked.door or (fitting or self._doors)[0]
         if door not in fitting:
-            why = (
-                "WeChat cannot be bound at this door"
-                if door in self._doors
-                else "this door is not configured"
-            )
-            raise InvalidRequest([FieldError("door", why)])
+            known = door in self._doors
+            raise InvalidRequest([FieldError("door", "door_not_for_binding" if known else "door_unknown")])
         if asked.redirect_uri is None or self._clients.owns(asked.redirect_uri):
             return door
         if asked.redirect_uri not in self._redirect_uris:
-            raise InvalidRequest([FieldError("redirect_uri", "not in the allow list")])
+            raise InvalidRequest([FieldError("redirect_uri", "redirect_not_allowed")])
         if asked.code_challenge is None:
-            raise InvalidRequest([FieldError("code_challenge", "a public client's redirect needs PKCE")])
+            raise InvalidRequest([FieldError("code_challenge", "pkce_needed")])
         return door
 
     async def _drawable(self, request: Request) -> Attempt:

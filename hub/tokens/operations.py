@@ -19,7 +19,7 @@ from hub.errors import (
 )
 from hub.tokens.session import TokenReply
 from hub.web.operations import Auth, Nothing, Operation
-from hub.web.parsing import Body, Printable
+from hub.web.parsing import Body, Printable, Visible
 from hub.web.shapes import described
 
 
@@ -47,7 +47,7 @@ class LogoutAll(Body):
 class Rename(Body):
     """`PATCH /api/sessions/{id}`."""
 
-    device_name: Annotated[Printable, StringConstraints(min_length=1, max_length=100, pattern=r"\S")]
+    device_name: Annotated[Visible, StringConstraints(min_length=1, max_length=100, pattern=r"\S")]
     """What the person calls the device."""
 
 

@@ -1,6 +1,6 @@
 """Refreshing: what comes of a refresh token that is presented, by the table of `hub.tokens.rotation`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -10,10 +10,9 @@ from prometheus_client import Counter
 from hub.errors import AccountBlocked, InvalidRefreshToken, StoreUnavailable
 from hub.store.database import Connection, Row, Store
 from hub.tokens.endings import Endings
-from hub.tokens.events import AccountEvents
 from hub.tokens.issuing import Issuer
 from hub.tokens.rotation import Lineage, RefreshToken, Verdict, decide, parse, presenter
-from hub.tokens.session import Device, Ended, EndReason, LoginLog, Offence, TokenPair
+from hub.tokens.session import Alerts, Device, Ended, EndReason, LoginLog, Offence, TokenPair, Told
 
 log = structlog.stdlib.get_logger("hub.tokens")
 
@@ -31,14 +30,14 @@ class Refreshes:
         store: Store,
         issuer: Issuer,
         endings: Endings,
-        events: AccountEvents,
+        alerts: Alerts,
         login_log: LoginLog,
         place: Callable[[str], str | None],
     ) -> None:
         self._store = store
         self._issuer = issuer
         self._endings = endings
-        self._events = events
+        self._alerts = alerts
         self._log = login_log
         self._place = place
 
@@ -130,7 +129,8 @@ class Refreshes:
         user_id = row["user_id"]
         device = by._replace(name=row["device_name"], type=row["device_type"], id=row["device_id"])
 
-        async def work(tx: Connection) -> Ended:
+        async def work(tx: Connection) -> tuple[Ended, Sequence[Told]]:
+            told: Sequence[Told] = ()
             ended = await self._endings.end(tx, user_id, [row["sid"]], why, now)
             if ended.sids:
                 await self._log.record(
@@ -144,23 +144,14 @@ class Refreshes:
                     now=now,
                 )
                 if reason == "reuse_detected":
-                    await self._events.append(tx, user_id, "security.alert", _alert(row["sid"], device), now)
-            return ended
+                    told = await self._alerts.token_reused(tx, user_id, row["sid"], device, now)
+            return ended, told
 
-        ended = await self._store.write(work)
+        ended, told = await self._store.write(work)
         if ended.sids:
             log.warning("session_ended", reason=why, sid=row["sid"], user_id=user_id)
             await self._endings.announce(ended)
-
-
-def _alert(sid: str, device: Device) -> dict[str, object]:
-    return {
-        "kind": "refresh_token_reused",
-        "session_id": sid,
-        "device_name": device.name,
-        "ip_address": device.ip,
-        "location": device.location,
-    }
+            await self._alerts.announce(user_id, told)
 
 
 def _refused(result: str, reason: str) -> InvalidRefreshToken:

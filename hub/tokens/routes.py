@@ -135,7 +135,7 @@ class TokenRoutes:
         elif asked.password is not None and asked.code is None:
             prove = await self._prove_by_password(request, claims, asked.password)
         else:
-            raise InvalidRequest([FieldError("code", "give either a code or a password")])
+            raise InvalidRequest([FieldError("code", "code_or_password")])
         access_token, expires_in = await self._sessions.reauthenticate(claims, prove)
         return REAUTH.answer(
             {
@@ -198,7 +198,7 @@ class TokenRoutes:
 
     def _from_cookie(self, request: Request) -> str:
         if self._cookies.name(REFRESH) not in request.cookies:
-            raise InvalidRequest([FieldError("refresh_token", "neither in the body nor in a cookie")])
+            raise InvalidRequest([FieldError("refresh_token", "no_refresh_token")])
         self._origins.check(request, demanded=True)
         refresh_token = self._cookies.read(request, REFRESH, _COOKIE_AGE)
         if refresh_token is None:

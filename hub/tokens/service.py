@@ -17,7 +17,7 @@ from hub.tokens.keys import RefreshKeys
 from hub.tokens.refreshes import USER_AGENT_LENGTH, Refreshes
 from hub.tokens.revocations import Revocations
 from hub.tokens.rotation import SID_BYTES, Verdict
-from hub.tokens.session import Device, Ended, EndReason, LoginLog, TokenPair
+from hub.tokens.session import Alerts, Device, Ended, EndReason, LoginLog, TokenPair
 
 __all__ = ["Device", "Ended", "Prove", "Sessions", "TokenPair", "surplus"]
 
@@ -41,6 +41,7 @@ class Sessions:
         refresh_keys: RefreshKeys,
         login_log: LoginLog,
         events: AccountEvents,
+        alerts: Alerts,
         *,
         absolute_ttl: int = 30 * 86400,
         idle_ttl: int = 14 * 86400,
@@ -59,7 +60,7 @@ class Sessions:
         self._revocations = Revocations(store, broker, life=access_tokens.ttl + LEEWAY)
         self._endings = Endings(self._revocations, events)
         self._issuer = Issuer(access_tokens, refresh_keys, self._idle)
-        self._refreshes = Refreshes(store, self._issuer, self._endings, events, login_log, place)
+        self._refreshes = Refreshes(store, self._issuer, self._endings, alerts, login_log, place)
 
     async def start(self) -> None:
         """Learn what was revoked lately; the store must have started."""

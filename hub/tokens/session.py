@@ -1,5 +1,6 @@
 """What a session is opened for and with, how it ends, and where offences are put on record."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple, NotRequired, Protocol
@@ -91,6 +92,21 @@ class Ended(NamedTuple):
 
 
 Offence = Literal["reuse_detected", "account_blocked", "expired_code"]
+
+
+Told = Literal["stream", "email", "sms"]
+
+
+class Alerts(Protocol):
+    """Who tells the person of a stolen refresh token: `hub.audit.alerts`."""
+
+    async def token_reused(
+        self, tx: Connection, user_id: int, sid: str, device: Device, now: datetime, /
+    ) -> Sequence[Told]:
+        """Write in the caller's transaction what is to be told, and return the ways that it goes."""
+
+    async def announce(self, user_id: int, channels: Sequence[Told], /) -> None:
+        """Let it go out, after the commit."""
 
 
 class LoginLog(Protocol):

@@ -23,7 +23,7 @@ class FieldReason(TypedDict):
     field: str
     """Its dotted path."""
     reason: str
-    """Why it was refused."""
+    """Why it was refused, in the person's language."""
 
 
 @described
@@ -96,7 +96,10 @@ def problem(error: HubError, language: str) -> Problem:
     if wait is not None:
         body["retry_after"] = wait
     if isinstance(error, InvalidRequest):
-        body["errors"] = [{"field": item.field, "reason": item.reason} for item in error.errors]
+        body["errors"] = [
+            {"field": item.field, "reason": translate(language, f"reason.{item.reason}", **item.values)}
+            for item in error.errors
+        ]
     return body
 
 

@@ -3,16 +3,18 @@
 import asyncio
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
-from hub.errors import BadRequest, FieldError, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from hub.errors import BadRequest, FieldError, InvalidRequest, PayloadTooLarge, Reason, UnsupportedMediaType
 
 BODY_LIMIT = 16 * 1024  # bytes
 BODY_TIME = 10.0  # seconds a client may take to send its body
@@ -34,7 +36,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202d\u202e]")
 
 def _printable(text: str) -> str:
     if _CONTROL.search(text):
-        raise ValueError("control characters are not allowed")
+        raise PydanticCustomError("control_characters", "control characters are not allowed")
     return text
 
 
@@ -43,8 +45,38 @@ def _prose(text: str) -> str:
     return text
 
 
+# Not to be seen, though Unicode calls them letters or symbols: the fillers of Hangul, and Braille's blank.
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+
+
+def _visible(text: str) -> str:
+    if not any(unicodedata.category(each)[0] in "LNPS" and each not in _BLANK for each in text):
+        raise PydanticCustomError("invisible", "there is nothing to see")
+    return text
+
+
 Printable = Annotated[str, AfterValidator(_printable)]
+Visible = Annotated[Printable, AfterValidator(_visible)]  # of which at least one character can be seen
 Prose = Annotated[str, AfterValidator(_prose)]  # with tabs and line breaks
+
+# From pydantic's types of errors to the reasons that people are told, and the name there of what limits it.
+_REASONS: Mapping[str, tuple[Reason, str]] = {
+    "control_characters": ("control_characters", ""),
+    "future_day": ("future_day", ""),
+    "invisible": ("invisible", ""),
+    "missing": ("missing", ""),
+    "literal_error": ("not_listed", "expected"),
+    "string_too_short": ("too_short", "min_length"),
+    "string_too_long": ("too_long", "max_length"),
+    "too_short": ("too_short", "min_length"),
+    "too_long": ("too_long", "max_length"),
+    "greater_than_equal": ("too_small", "ge"),
+    "less_than_equal": ("too_large", "le"),
+    "string_pattern_mismatch": ("wrong_form", ""),
+    "value_error": ("wrong_form", ""),
+}
+
+_OF_TYPE = ("_type", "_parsing", "_from_float")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -120,7 +152,7 @@ def _pairs(pairs: list[tuple[str, str]], model: type[Model]) -> Model:
     members: dict[str, Any] = {}
     for name, value in pairs:
         if name in members and name in model.model_fields:
-            raise InvalidRequest([FieldError(name, "given more than once")])
+            raise InvalidRequest([FieldError(name, "repeated")])
         members[name] = value
     try:
         return model.model_validate(members, strict=False)
@@ -138,8 +170,19 @@ def _validate(model: type[Model], raw: bytes) -> Model:
 
 
 def _refused(error: ValidationError) -> InvalidRequest:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return InvalidRequest([FieldError(".".join(map(str, item["loc"])), item["msg"]) for item in found])
+    return InvalidRequest([_field(item) for item in error.errors(include_url=False, include_input=False)])
+
+
+def _field(item: ErrorDetails) -> FieldError:
+    kind = item["type"]
+    reason, limit = _REASONS.get(kind, ("wrong_type" if kind.endswith(_OF_TYPE) else "not_allowed", ""))
+    values = {"limit": _plain(item["ctx"][limit])} if limit else {}
+    return FieldError(".".join(map(str, item["loc"])), reason, values)
+
+
+def _plain(limit: object) -> str:
+    """Pydantic words a list of literals in English, `'a', 'b' or 'c'`; this is `a, b, c`."""
+    return str(limit).replace("'", "").replace(" or ", ", ")
 
 
 def _expect(request: Request, media_type: str) -> None:

@@ -152,7 +152,7 @@ class Conversation(ABC):
         elif isinstance(kind, str) and kind in known:
             await self.obey(members(frame, known[kind]))
         else:
-            raise InvalidRequest([FieldError("type", f"must be {', '.join(known)} or ping")])
+            raise InvalidRequest([FieldError("type", "not_listed", {"limit": ", ".join((*known, "ping"))})])
 
 
 @cache

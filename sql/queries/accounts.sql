@@ -156,6 +156,9 @@ SET login_type = :login_type, wechat_user_id = :wechat_user_id, updated_at = :up
 -- name: delete_wechat
 DELETE FROM wechat_users WHERE uid = :uid;
 
+-- name: delete_subscription
+DELETE FROM email_subscribers WHERE email = (SELECT email FROM users WHERE id = :id);
+
 -- name: delete
 DELETE FROM users WHERE id = :id;
 

@@ -16,7 +16,7 @@ SELECT id, login_method, login_status, failure_reason, risk, ip_address, device_
     location, created_at
 FROM login_logs
 WHERE user_id = :user_id AND created_at <= :created_at AND (created_at < :created_at OR id < :id)
-    AND login_status IN (:login_status)
+    AND login_status IN (:login_status) AND (:score = 0 OR JSON_EXTRACT(risk, '$.score') >= :score)
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: circumstances

@@ -263,6 +263,18 @@ async def test_a_second_code_has_to_wait(limited_hub: HubProcess) -> None:
         assert (await second.login(number, code)).status_code == 200
 
 
+async def test_waiting_costs_nothing(limited_hub: HubProcess) -> None:
+    """A code that is refused because the number has to wait leaves the address' twenty as they were."""
+    number = new_number()
+    async with Person(limited_hub.url, **{"x-forwarded-for": "203.0.113.40"}) as person:
+        assert (await person.send(number)).status_code == 200
+        for _ in range(3):
+            answer = await person.send(number)
+            refused(answer, 429, "rate-limited")
+            assert answer.headers["ratelimit"].startswith('"sends";r=19;')
+        assert (await person.send(new_number())).headers["ratelimit"].startswith('"sends";r=18;')
+
+
 async def test_an_address_sends_twenty_an_hour(limited_hub: HubProcess) -> None:
     """The twenty-first code from one address is refused; another address goes on."""
     async with Person(limited_hub.url, **{"x-forwarded-for": "203.0.113.20"}) as person:

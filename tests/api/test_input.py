@@ -508,3 +508,24 @@ def test_no_frame_breaks_a_socket(hub_on_sqlite: HubProcess, frames: list[str | 
             assert socket.close_code in (None, 4500)
         assert http.get("/readyz").json()["status"] == "ok"
     assert "defect" not in hub_on_sqlite.log()
+
+
+@pytest.mark.parametrize(
+    ("members", "lang", "reason"),
+    [
+        ({"nickname": "李"}, "zh-CN", "至少 2 个字符。"),
+        ({"nickname": "李"}, "en", "At least 2 characters."),
+        ({"nickname": "\u200b\u200b"}, "en", "There is nothing to see in this."),
+        ({"nickname": 7}, "zh-CN", "类型不正确。"),
+        ({"bio": "x" * 501}, "en", "At most 500 characters."),
+        ({"gender": "both"}, "zh-CN", "只能是：male, female, other, prefer_not_to_say。"),
+        ({"birth_date": "1982-02-30"}, "en", "Not in the expected form."),
+    ],
+)
+def test_reasons_speak_the_callers_language(
+    http: httpx2.Client, access_token: str, members: dict[str, object], lang: str, reason: str
+) -> None:
+    """Why a member was refused can be shown to a person at its field."""
+    headers = {"authorization": f"Bearer {access_token}", "accept-language": lang}
+    answer = http.patch("/api/user/profile", json=members, headers=headers)
+    assert [each["reason"] for each in refused(answer, 422, "invalid-request")["errors"]] == [reason]

@@ -119,6 +119,8 @@ async def test_the_tennis_app_changes_its_profile(tennis: HubProcess) -> None:
             {"nickname": "\u202egpj.exe"},
             {"nickname": "a\u2028b"},
             {"nickname": "a\x9bb"},
+            {"nickname": "\u200b\u200d\u2060"},
+            {"nickname": "\u3164\ufe0f\u00a0"},
         ):
             body = refused(await patch(**members), 422, "invalid-request")
             assert [error["field"] for error in body["errors"]] == list(members)

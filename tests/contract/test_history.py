@@ -1,9 +1,11 @@
 """The login history on both engines: order, pages, and whose rows they are."""
 
+import json
 from datetime import timedelta
 
 from hub.audit.history import FIRST, Cursor, LoginHistory
 from hub.audit.log import LoginLog
+from hub.audit.rules import Signal, risk
 from hub.store.database import Row, Store
 from tests.signing_in import LAPTOP, NOWHERE, make_user
 
@@ -82,3 +84,21 @@ async def test_only_own_rows(store: Store) -> None:
     after = Cursor(store.now() + timedelta(hours=1), others)
     page = await LoginHistory(store).page(alice["id"], after, 10)
     assert [row["id"] for row in page.rows] == [mine]
+
+
+async def test_only_the_unusual(store: Store) -> None:
+    """Asked for what is unusual, the history leaves out what nobody would be told of."""
+    user = await make_user(store)
+    for signals in ((), (Signal.NEW_NETWORK,), (Signal.NEW_DEVICE,), (Signal.NEW_NETWORK, Signal.REPORTED)):
+        await LoginLog(NOWHERE).record_alone(
+            store,
+            user_id=user["id"],
+            account="a",
+            method="wechat",
+            status="success",
+            device=LAPTOP,
+            risk=risk(signals),
+            now=store.now(),
+        )
+    page = await LoginHistory(store).page(user["id"], FIRST, 10, unusual=True)
+    assert [json.loads(row["risk"])["score"] for row in page.rows] == [6, 3]

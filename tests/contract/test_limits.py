@@ -53,11 +53,15 @@ async def test_a_cost_of_nothing_only_looks(limiter: Limiter) -> None:
     assert (await limiter.hit(HOUR, "x", cost=0)).remaining == 2
 
 
-async def test_a_negative_cost_is_refused(limiter: Limiter) -> None:
-    """Nobody can give hits back."""
-    with pytest.raises(ValueError, match="negative"):
-        await limiter.hit(HOUR, "x", cost=-1)
-    assert (await limiter.hit(HOUR, "x")).remaining == 2
+async def test_a_hit_is_given_back(limiter: Limiter) -> None:
+    """What came to nothing can be had again, and more than was taken cannot."""
+    for _ in range(3):
+        await limiter.hit(HOUR, "x")
+    assert (await limiter.hit(HOUR, "x", cost=-1)).remaining == 1
+    assert [(await limiter.hit(HOUR, "x")).allowed for _ in range(2)] == [True, False]
+    for _ in range(5):
+        assert (await limiter.hit(HOUR, "x", cost=-1)).remaining <= 3
+    assert [(await limiter.hit(HOUR, "x")).allowed for _ in range(4)] == [True, True, True, False]
 
 
 async def test_keys_and_limits_are_counted_apart(limiter: Limiter) -> None:

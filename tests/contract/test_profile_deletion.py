@@ -47,6 +47,16 @@ async def test_nothing_is_left_of_an_account(store: Store, sessions: Sessions, d
     assert (await make_user(store))["id"] != user["id"]
 
 
+async def test_no_subscription_is_left(store: Store, sessions: Sessions, database_url: str) -> None:
+    """The account's address is no subscriber's any more; other people's are."""
+    tokens = await sign_in(store, sessions, await make_user(store))
+    await execute(database_url, "UPDATE users SET email = :email", email=EMAIL)
+    for email in (EMAIL, "other@example.com"):
+        await store.changed("codes.subscribe", email=email, anon_id=None, created_at=store.now())
+    await Deletion(store, sessions).delete(await sessions.verify(tokens.access_token))
+    assert await rows(database_url, "SELECT email FROM email_subscribers") == [{"email": "other@example.com"}]
+
+
 async def test_a_process_that_starts_later_refuses_its_tokens(store: Store, sessions: Sessions) -> None:
     """Those of sessions that ended before the account did too, though the rows of all of them are gone."""
     user = await make_user(store)

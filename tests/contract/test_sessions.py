@@ -591,6 +591,20 @@ async def test_theft_is_told(sessions: Sessions, store: Store, user: Row, clock:
     ]
 
 
+async def test_theft_is_told_by_mail(
+    sessions: Sessions, store: Store, user: Row, clock: Clock, database_url: str
+) -> None:
+    """A verified address gets one message, however many sessions are stolen meanwhile."""
+    await execute(database_url, "UPDATE users SET email = 'li@example.com', email_verified = 1")
+    for _ in range(2):
+        pair = await sign_in(store, sessions, user)
+        await refresh(sessions, pair)
+        clock.forward(11)
+        await is_refused(sessions, pair, ip="203.0.113.66")
+    (queued,) = await rows(database_url, "SELECT kind FROM outbox")
+    assert queued["kind"] == "email"
+
+
 async def test_blocked_account_raises_no_alert(
     sessions: Sessions, store: Store, user: Row, database_url: str
 ) -> None:

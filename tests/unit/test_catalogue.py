@@ -2,11 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from hub.assets import folder
-from hub.errors import kinds
+from hub.errors import Reason, kinds
 from hub.web import language, pages
 from hub.web.language import LANGUAGES, catalogue, translate
 from tests.unit import rendered
@@ -65,6 +66,12 @@ def test_every_problem_has_its_texts() -> None:
     """Each slug has a message, a title and an explanation, and no text is left of a slug that is gone."""
     wanted = {f"problem.{slug}{part}" for slug in kinds() for part in ("", ".title", ".text")}
     assert {key for key in catalogue("en") if key.startswith("problem.")} == wanted
+
+
+def test_every_reason_has_its_text() -> None:
+    """Each reason for which a member is refused has words, and none is left of a reason that is gone."""
+    wanted = {f"reason.{reason}" for reason in get_args(Reason)}
+    assert {key for key in catalogue("en") if key.startswith("reason.")} == wanted
 
 
 def test_limits_say_how_long_to_wait() -> None:

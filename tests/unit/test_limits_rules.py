@@ -46,10 +46,10 @@ def test_the_reset_is_never_further_away_than_the_window() -> None:
     assert judge(LIMIT, 0, 60.000000001, 1).reset_after == 60
 
 
-def test_a_negative_cost_is_refused() -> None:
-    """Nobody can give hits back."""
-    with pytest.raises(ValueError, match="negative"):
-        judge(LIMIT, 1, 12.5, -1)
+@pytest.mark.parametrize(("used", "remaining"), [(3, 1), (1, 3), (0, 3)])
+def test_a_negative_cost_gives_back(used: int, remaining: int) -> None:
+    """A hit that came to nothing is returned, but never more than the quota."""
+    assert judge(LIMIT, used, 12.5, -1).remaining == remaining
 
 
 @given(st.integers(0, 10), st.lists(st.integers(0, 5)))

@@ -39,20 +39,12 @@ def test_weak_passwords_are_refused(password: str) -> None:
     assert refused.value.errors[0].field == "password"
 
 
-@pytest.mark.parametrize(
-    ("password", "told"),
-    [
-        ("qwertyuiop12", "This is similar to a commonly used password."),
-        ("aaaaaaaaB1", 'Repeats like "aaa" are easy to guess.'),
-        ("cdefghijk", 'Sequences like "abc" or "6543" are easy to guess.'),
-        ("wang.xiaoming9", ""),
-    ],
-)
-def test_strength_is_told(password: str, told: str) -> None:
-    """What zxcvbn finds within a million guesses is refused, with its words; the account's names help it."""
+@pytest.mark.parametrize("password", ["qwertyuiop12", "aaaaaaaaB1", "cdefghijk", "wang.xiaoming9"])
+def test_strength_is_told(password: str) -> None:
+    """What zxcvbn finds within a million guesses is refused; the account's names help it."""
     with pytest.raises(InvalidRequest) as refused:
         accepted(password, ["wang.xiaoming@example.com"])
-    assert refused.value.errors[0].reason == f"easy to guess. {told}".strip()
+    assert refused.value.errors[0].reason == "password_weak"
     assert accepted("wang.xiaoming9") == "wang.xiaoming9"
 
 
