@@ -1,1 +1,1 @@
-"""The description of the API: for programs by OpenAPI and AsyncAPI, for people by a page."""
+"""The description of the API, for programs by OpenAPI and AsyncAPI and for people by a page, and the guides."""

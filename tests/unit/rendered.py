@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from markupsafe import Markup
 from starlette.requests import Request
 
 from hub.app import create_app
+from hub.docs.guides import NAMES, guide
 from hub.docs.routes import DocsRoutes
 from hub.errors import kinds
 from hub.qr.states import TABLE
@@ -111,6 +113,10 @@ def _variants() -> Iterator[tuple[str, dict[str, Any]]]:
     for slug, kind in kinds().items():
         yield "problem.html", {"slug": slug, "error_status": kind.status}
     yield "api.html", _api()
+    listed = [guide(name, language) for language in LANGUAGES for name in NAMES]
+    yield "guides.html", {"guides": listed}
+    for each in listed:
+        yield "guide.html", {"guide": each, "html": Markup(each.html)}  # noqa: S704 - our own files
 
 
 def _api() -> dict[str, Any]:
