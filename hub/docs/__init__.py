@@ -1,1 +1,1 @@
-"""The description of the API, for programs by OpenAPI and AsyncAPI and for people by a page, and the guides."""
+"""The description of the API, by OpenAPI and AsyncAPI and by a page, and the guides."""

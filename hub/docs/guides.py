@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from markdown_it import MarkdownIt
@@ -48,7 +49,7 @@ def guide(name: str, language: str) -> Guide:
     if not path.is_file():
         path, language = path.with_name(f"{name}.md"), "en"
     tokens = _READER.parse(path.read_text("utf-8"))
-    for token, following in zip(tokens, tokens[1:], strict=False):
+    for token, following in pairwise(tokens):
         if token.type == "heading_open":
             token.attrSet("id", anchor(following.content))
         for child in token.children or ():

@@ -1,5 +1,7 @@
 """The guides as a hub serves them."""
 
+from collections.abc import Iterator
+
 import httpx2
 import pytest
 
@@ -9,9 +11,10 @@ from tests.servers.hub import HubProcess
 
 
 @pytest.fixture
-def get(hub_on_sqlite: HubProcess) -> httpx2.Client:
+def get(hub_on_sqlite: HubProcess) -> Iterator[httpx2.Client]:
     """A client of the hub."""
-    return httpx2.Client(base_url=hub_on_sqlite.url)
+    with httpx2.Client(base_url=hub_on_sqlite.url) as client:
+        yield client
 
 
 @pytest.mark.parametrize("name", NAMES)

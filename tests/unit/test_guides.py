@@ -67,15 +67,3 @@ def test_addresses() -> None:
 def test_what_is_not_translated_is_english() -> None:
     """A guide without a translation says which language it is in."""
     assert guide("calls", "zh-CN").language == "en"
-
-
-def test_raw_html_stays_text() -> None:
-    """What looks like HTML in a guide is shown as it stands."""
-    assert "&lt;hub&gt;" in render("a <hub> b")
-
-
-def render(text: str) -> str:
-    """Render *text* as the guides are."""
-    from hub.docs import guides  # noqa: PLC0415
-
-    return str(guides._READER.render(text))
