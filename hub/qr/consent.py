@@ -16,6 +16,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
+from hub.errors import HubError
 from hub.qr.attempt import Attempt
 from hub.store.database import Connection
 
@@ -109,6 +110,6 @@ class Consent(Protocol):
         """Take note that the person came back without a code, as often as that happens."""
         ...
 
-    async def give_up(self, attempt_id: int) -> None:
-        """Take note that the exchange has failed, or that its process has died; the code is spent."""
+    async def give_up(self, attempt_id: int, error: HubError | None) -> None:
+        """Take note that the exchange failed by *error*, None where its process died; the code is spent."""
         ...

@@ -1,6 +1,7 @@
 """The in-app door: a phone that has landed goes to WeChat's consent, and its person claims the attempt."""
 
 from hub.accounts.identities import Identity, SealedTokens
+from hub.errors import HubError
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts
 from hub.qr.consent import ConsentState, Hit, Kind, Outcome
@@ -43,5 +44,5 @@ class H5:
         """Change nothing: the person may allow it after all, or scan again."""
         return Outcome("provider_denied")
 
-    async def give_up(self, attempt_id: int) -> None:
+    async def give_up(self, attempt_id: int, error: HubError | None) -> None:
         """Change nothing: the person may scan again."""

@@ -66,6 +66,7 @@ TABLE: Mapping[Status, Mapping[Event, Move]] = {
         Event.APPROVE: Move(Status.CONFIRMED, steps=2),
         Event.CANCEL: _failed("cancelled"),
         Event.PROVIDER_ERROR: _failed("provider_error"),
+        Event.ACCOUNT_BLOCKED: _failed("account_blocked"),
         Event.DEADLINE: _EXPIRED,
     },
     Status.SCANNED: {
@@ -91,6 +92,7 @@ FINAL = frozenset(status for status, moves in TABLE.items() if not moves)
 # At these doors WeChat shows the code itself and asks the person itself: only they know an approval,
 # and only they cannot simply be scanned again after an error.
 PROVIDER_DOORS = frozenset({"open_platform"})
+_THEIRS = frozenset({Event.APPROVE, Event.PROVIDER_ERROR, Event.ACCOUNT_BLOCKED})  # while pending
 ROTATING_DOORS = frozenset({"h5", "app"})
 
 
@@ -127,7 +129,7 @@ def decide(attempt: Facts, event: Event, now: datetime) -> Move | None:
     if (now >= attempt.expires_at) != (event is Event.DEADLINE):
         return None
     elsewhere = attempt.status is Status.PENDING and attempt.door not in PROVIDER_DOORS
-    if elsewhere and event in (Event.PROVIDER_ERROR, Event.APPROVE):
+    if elsewhere and event in _THEIRS:
         return None  # the person may scan again after an error, and nobody but WeChat approves unseen
     return TABLE[attempt.status].get(event)
 

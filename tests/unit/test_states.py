@@ -57,6 +57,7 @@ ALLOWED: dict[tuple[str, str], tuple[str, str | None, int]] = {
 AT_PROVIDER = {
     ("pending", "approve"): ("confirmed", None, 2),
     ("pending", "provider_error"): ("failed", "provider_error", 1),
+    ("pending", "account_blocked"): ("failed", "account_blocked", 1),
 }
 CELLS = [(status, event) for status in Status for event in Event]
 

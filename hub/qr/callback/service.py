@@ -144,17 +144,17 @@ class Callback:
             errcode=wechat and wechat.errcode,
             rid=wechat and wechat.rid,
         )
-        await self._give_up(consent, attempt_id)
+        await self._give_up(consent, attempt_id, error)
         attempt = await self._attempt(attempt_id)
         if wechat and attempt:
             await self._phone.refusals.record_refusal(attempt, wechat)
         return Outcome(_name(error), attempt)
 
-    async def _give_up(self, consent: Consent, attempt_id: int) -> None:
+    async def _give_up(self, consent: Consent, attempt_id: int, error: HubError | None = None) -> None:
         try:
-            await consent.give_up(attempt_id)
-        except HubError as error:  # the attempt has ended otherwise, or time will end it
-            log.info("attempt_not_ended", attempt=attempt_id, reason=error.reason)
+            await consent.give_up(attempt_id, error)
+        except HubError as refusal:  # the attempt has ended otherwise, or time will end it
+            log.info("attempt_not_ended", attempt=attempt_id, reason=refusal.reason)
 
     async def _attempt(self, attempt_id: int) -> Attempt | None:
         try:

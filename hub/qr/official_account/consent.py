@@ -2,6 +2,7 @@
 
 import structlog
 
+from hub.errors import HubError
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts
 from hub.qr.consent import ConsentState, Hit, Kind, Outcome
@@ -69,5 +70,5 @@ class LinkConsent:
         """Change nothing: nobody was asked anything."""
         return Outcome("provider_denied")
 
-    async def give_up(self, attempt_id: int) -> None:
+    async def give_up(self, attempt_id: int, error: HubError | None) -> None:
         """Change nothing: the link is still alive."""

@@ -12,7 +12,7 @@ from functools import partial
 
 from hub.accounts.identities import Identity, SealedTokens
 from hub.audit.log import Reason
-from hub.errors import AccountBlocked, AlreadyBound, SignInRefused, WrongState
+from hub.errors import AccountBlocked, AlreadyBound, HubError, SignInRefused, WrongState
 from hub.qr.attempt import Attempt
 from hub.qr.attempts import Attempts, refused
 from hub.qr.consent import ConsentState, Hit, Kind, Outcome
@@ -23,6 +23,7 @@ from hub.qr.states import Event, Move, Status, decide
 from hub.store.database import Connection
 from hub.store.encryption import DataKeys
 from hub.wechat.doors import WebsiteConsent
+from hub.wechat.errors import Blocked
 
 _REASONS: Mapping[type[Exception], str] = {
     AccountBlocked: "account_blocked",
@@ -88,10 +89,10 @@ class OpenPlatform:
             attempt = await self._attempts.move(attempt, lambda _: Event.CANCEL)
         return Outcome("provider_denied", attempt)
 
-    async def give_up(self, attempt_id: int) -> None:
+    async def give_up(self, attempt_id: int, error: HubError | None) -> None:
         """End the attempt: its page of WeChat's is used up, and a new one belongs to a new attempt."""
-        attempt = await self._attempts.by_id(attempt_id)
-        await self._attempts.move(attempt, lambda _: Event.PROVIDER_ERROR)
+        event = Event.ACCOUNT_BLOCKED if isinstance(error, Blocked) else Event.PROVIDER_ERROR
+        await self._attempts.move(await self._attempts.by_id(attempt_id), lambda _: event)
 
     async def _approve(self, attempt: Attempt, identity: Identity, hit: Hit) -> Attempt:
         store = self._attempts.store
