@@ -221,7 +221,9 @@ async function showSignedIn(person) {
   } catch (problem) {
     if (!hub.session) throw problem;
   }
-  showPerson(card, profile ?? person);
+  const { nickname, avatar_url } = profile ?? person ?? {};
+  const name = nickname || profile?.username || profile?.phone || profile?.email || text("page.person.nameless");
+  showPerson(card, { nickname: name, avatar_url });
   const names = (profile?.login_methods ?? ["wechat"]).map(methodName);
   $("methods").textContent = new Intl.ListFormat(document.documentElement.lang, { type: "conjunction" }).format(names);
   showTime($("since"), profile?.last_login_at ?? new Date().toISOString());

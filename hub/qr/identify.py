@@ -24,10 +24,13 @@ async def identify(tx: Connection, attempt: Attempt, now: datetime) -> Attempt:
         await refuse_foreign(tx, identity, attempt.initiator_user_id)
         return attempt
     user = await find_or_create(tx, identity, now)
-    await tx.changed(
-        "qr.identify", id=attempt.id, user_id=user["id"], provider_profile=without_tokens(identity)
+    named = replace(  # some doors tell no name; the account may have one
+        identity,
+        nickname=identity.nickname or user["nickname"],
+        avatar_url=identity.avatar_url or user["avatar_url"],
     )
-    return replace(attempt, user_id=user["id"])
+    await tx.changed("qr.identify", id=attempt.id, user_id=user["id"], provider_profile=without_tokens(named))
+    return replace(attempt, user_id=user["id"], profile=replace(named, tokens=None).profile())
 
 
 def without_tokens(identity: Identity) -> str:

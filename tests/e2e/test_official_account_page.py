@@ -40,7 +40,7 @@ async def test_whom_wechat_does_not_name(hub_on_sqlite: HubProcess, new_page: Ne
     await open_as(phone, hub_on_sqlite, "noavatar", link)
     await expect(phone.locator(".person")).to_have_text("WeChat user")
     await phone.locator("[data-action=confirm]").click()
-    await expect(desktop.locator("#signed-in")).to_be_visible()
+    await expect(desktop.locator("#signed-in .name")).to_have_text("WeChat user")
 
 
 @pytest.mark.parametrize("person", ["noavatar", "bob"])
