@@ -6,8 +6,8 @@ INSERT IGNORE INTO wechat_pushes (push_key, received_at) VALUES (:push_key, :rec
 -- name: see_push (sqlite)
 INSERT OR IGNORE INTO wechat_pushes (push_key, received_at) VALUES (:push_key, :received_at);
 
--- name: language
-SELECT language FROM wechat_users WHERE appid = :appid AND openid = :openid;
+-- name: known
+SELECT nickname, avatar_url, language FROM wechat_users WHERE appid = :appid AND openid = :openid;
 
 -- name: give_link
 -- The newest link is the only one that leads on.

@@ -1,12 +1,14 @@
 """The door of the official account, on both engines, with WeChat's sandbox behind it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 import pytest
 
 from hub.errors import AttemptNotFound, HubError, ProviderAway
+from hub.qr.new_attempt import Initiator
 from hub.qr.official_account.door import NAME
 from hub.qr.phone import Answer
 from hub.qr.states import Status
@@ -17,7 +19,7 @@ from hub.wechat.push import Event, Kind
 from tests import following as at
 from tests.following import Following, event, link_in, openid, scanned, subject
 from tests.scanning import LIVES, Stopped
-from tests.signing_in import PHONE, execute, rows
+from tests.signing_in import PHONE, execute, make_user, rows
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +120,9 @@ async def test_each_try_gets_the_same_reply(door: Following) -> None:
     """Whichever answer reaches WeChat, its link is the one that works."""
     waiting = await door.begin()
     push = scanned(waiting)
-    first = await door.push(push)
-    assert await door.push(push) == first
-    assert await door.push(push) == first
+    first = link_in(await door.push(push))
+    assert link_in(await door.push(push)) == first
+    assert link_in(await door.push(push)) == first
 
 
 async def test_a_try_takes_over_what_the_first_one_left(door: Following, database_url: str) -> None:
@@ -229,16 +231,65 @@ async def test_what_is_not_ours(door: Following, push: Event, database_url: str)
 
 
 async def test_replies_are_in_the_language_of_who_is_known(door: Following, database_url: str) -> None:
-    """Chinese by default, English for whom WeChat has told to read it."""
-    assert "登录" in (await door.scan(await door.begin()) or "")
+    """Chinese or English for whom WeChat has told to read it, both for everybody else; always one link."""
     await door.desk.confirmed("carol")
-    await execute(
-        database_url,
-        "UPDATE wechat_users SET appid = :appid, openid = :openid, language = 'en'",
-        appid=at.APP.appid,
-        openid=openid("alice"),
-    )
-    assert "signing in" in (await door.scan(await door.begin()) or "")
+    for told, chinese, english in ((None, True, True), ("zh_TW", True, False), ("en", False, True)):
+        await execute(
+            database_url,
+            "UPDATE wechat_users SET appid = :appid, openid = :openid, language = :told",
+            appid=at.APP.appid,
+            openid=openid("alice"),
+            told=told,
+        )
+        reply = await door.scan(await door.begin()) or ""
+        assert ("登录" in reply, "signing in" in reply) == (chinese, english)
+        assert reply.count(f"{at.BASE_URL}/c/") == 1
+
+
+async def test_the_reply_knows_what_it_has_learnt(door: Following) -> None:
+    """By the next scan of the same code WeChat has told which language its person reads."""
+    waiting = await door.begin()
+    async with httpx2.AsyncClient(base_url=door.url) as http:
+        follow = {"scene": waiting.qr_code, "person": "bob"}
+        assert (await http.post("/official-account/scan", json=follow)).status_code == 200
+    assert "登录" in (await door.scan(waiting, "bob") or "")
+    await door.settled()
+    again = await door.scan(waiting, "bob") or ""
+    assert ("登录" in again, "signing in" in again) == (False, True)
+
+
+async def test_the_reply_says_that_it_is_to_bind(door: Following) -> None:
+    """Whoever scans for an account that asks to be linked is not told that they sign in."""
+    user = await make_user(door.desk.store)
+    waiting = await door.desk.begin(door=NAME, initiator=Initiator(user["id"], "s" * 22))
+    reply = await door.scan(waiting) or ""
+    assert ("绑定" in reply, "linking" in reply) == (True, True)
+    assert ("登录" in reply, "signing in" in reply) == (False, False)
+    assert link_in(reply)
+
+
+async def test_a_name_that_the_account_has_is_shown(door: Following, database_url: str) -> None:
+    """WeChat names no follower, so from the confirmation on the browser sees the name of the account."""
+    shown = {}
+    for name in (None, "小红"):
+        waiting = await door.begin()
+        await door.scan(waiting)
+        await door.desk.phone.answer(waiting.session_id, subject("alice"), Answer.CONFIRM, PHONE)
+        shown[name] = (await door.desk.attempts.by_id(waiting.id)).snapshot().user_info
+        await execute(database_url, "UPDATE users SET nickname = '小红'")
+    assert [json.loads(one)["nickname"] for one in shown.values()] == [None, "小红"]
+    (known,) = await rows(database_url, "SELECT nickname FROM wechat_users")
+    assert known["nickname"] is None, "what a person is called here is none of WeChat's telling"
+
+
+async def test_a_name_that_the_app_was_told_before_is_shown(door: Following, database_url: str) -> None:
+    """Who has consented to the same account's page is called by that name from the scan on."""
+    await _known(door, database_url)
+    waiting = await door.begin()
+    await door.scan(waiting)
+    await door.settled()
+    attempt = await door.desk.attempts.by_id(waiting.id)
+    assert json.loads(attempt.snapshot().user_info)["nickname"] == "Alice"
 
 
 async def test_the_link_leads_its_person_to_the_answer(door: Following) -> None:

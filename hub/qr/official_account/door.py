@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, Literal
@@ -31,7 +31,7 @@ from hub.qr.phone import Answer, Phone
 from hub.qr.states import Status
 from hub.store.database import Connection
 from hub.tokens.session import Device
-from hub.web.language import translate
+from hub.web.language import LANGUAGES, translate
 from hub.web.tasks import Tasks
 from hub.wechat.account import OfficialAccount
 from hub.wechat.push import Event
@@ -42,7 +42,9 @@ NAME: Final = "official_account"
 _LEARNING: Final = 100  # people being asked about at once; who comes on top stays without a name
 _LEARN_FIRST: Final = 1.0  # seconds that an automatic confirmation waits for the unionid
 
-Standing = Literal["link", "confirmed", "claimed", "expired", "failed", "account_blocked", "already_bound"]
+Standing = Literal[
+    "link", "bind", "confirmed", "claimed", "expired", "failed", "account_blocked", "already_bound"
+]
 
 _REFUSED: Final[tuple[tuple[type[HubError], Standing], ...]] = (
     (AlreadyClaimed, "claimed"),
@@ -121,12 +123,13 @@ class OfficialAccountDoor:
                 return attempt
             known = replace(Identity.from_profile(attempt.profile), unionid=unionid)
         else:
+            known = Identity.from_profile(attempt.profile)
             known = replace(
-                Identity.from_profile(attempt.profile),
+                known,
                 unionid=follower.unionid or unionid,
-                nickname=follower.nickname or None,
-                avatar_url=follower.avatar_url or None,
-                language=follower.language or None,
+                nickname=follower.nickname or known.nickname,
+                avatar_url=follower.avatar_url or known.avatar_url,
+                language=follower.language or known.language,
             )
         await self._attempts.store.changed(
             "official_account.learn",
@@ -137,53 +140,63 @@ class OfficialAccountDoor:
         return replace(attempt, profile=known.profile())
 
     async def _scanned(self, event: Event, qr_code: str) -> str | None:
+        appid = self._account.app.appid
         first, row = await asyncio.gather(
             self._attempts.store.changed(
                 "official_account.see_push", push_key=event.key, received_at=self._attempts.store.now()
             ),
-            self._attempts.store.one(
-                "official_account.language", appid=self._account.app.appid, openid=event.openid
-            ),
+            self._attempts.store.one("official_account.known", appid=appid, openid=event.openid),
         )
-        language = "en" if row and (row["language"] or "").startswith("en") else "zh-CN"
-        link = ""
+        known: Mapping[str, str | None] = row or {}
+        person = Identity(
+            appid, event.openid, nickname=known.get("nickname"), avatar_url=known.get("avatar_url")
+        )
+        tongue, link = known.get("language"), ""
         try:
             attempt = await self._attempts.by_qr_code(qr_code)
             if attempt.door != NAME:
                 raise AttemptNotFound(f"a code of the door {attempt.door}")
             link = self._links.make(attempt.id, event.key)
-            standing = await self._move(attempt, event, link, first=bool(first))
+            attempt, standing = await self._move(attempt, person, link, first=bool(first))
+            tongue = attempt.profile.get("language") or tongue
         except Unavailable:
             raise
         except HubError as error:
             standing = next((name for kind, name in _REFUSED if isinstance(error, kind)), "failed")
         if standing is None:
             return None
-        return translate(
-            language, f"reply.scan.{standing}", site=self._site_name, url=f"{self._base_url}{PATH}{link}"
-        )
+        said = [
+            translate(each, f"reply.scan.{standing}", site=self._site_name) for each in _languages(tongue)
+        ]
+        if standing in ("link", "bind"):
+            said.append(f"{self._base_url}{PATH}{link}")
+        return "\n\n".join(said)
 
-    async def _move(self, attempt: Attempt, event: Event, link: str, *, first: bool) -> Standing | None:
+    async def _move(
+        self, attempt: Attempt, person: Identity, link: str, *, first: bool
+    ) -> tuple[Attempt, Standing | None]:
         """Claim, and return how things stand then. A repeated push only claims what the first try has not."""
-        subject, link_hash = self.subject(event.openid), hashed(link)
+        link_hash = hashed(link)
         if first or attempt.status is Status.PENDING:
             try:
-                attempt = await self._claim(attempt, event, link_hash, first=first)
+                attempt = await self._claim(attempt, person, link_hash, first=first)
             except WrongState:
                 attempt = await self._attempts.by_id(attempt.id)
         attempt = await self._attempts.tick(attempt)
-        if attempt.scanned_by not in (subject, None):
+        if attempt.scanned_by not in (person.subject, None):
             raise AlreadyClaimed("another person's")
         if attempt.status is Status.SCANNED:
-            if self._auto and attempt.purpose == "login":  # whose account it is to bind, only the page says
-                return await self._confirm(attempt, subject)
-            return "link" if attempt.confirm_link == link_hash else None
+            binds = attempt.purpose == "bind"
+            if self._auto and not binds:  # whose account it is to bind, only the page says
+                return attempt, await self._confirm(attempt, person.subject)
+            if attempt.confirm_link != link_hash:
+                return attempt, None
+            return attempt, "bind" if binds else "link"
         if attempt.status is Status.CONFIRMED:
-            return "confirmed"
-        return "expired" if attempt.status is Status.EXPIRED else "failed"
+            return attempt, "confirmed"
+        return attempt, "expired" if attempt.status is Status.EXPIRED else "failed"
 
-    async def _claim(self, attempt: Attempt, event: Event, link_hash: str, *, first: bool) -> Attempt:
-        identity = Identity(self._account.app.appid, event.openid)
+    async def _claim(self, attempt: Attempt, identity: Identity, link_hash: str, *, first: bool) -> Attempt:
         claimed = await self._phone.claim(
             attempt, identity.subject, identity.profile(), confirm_link=link_hash
         )
@@ -198,11 +211,11 @@ class OfficialAccountDoor:
         if self._auto:
             try:
                 async with asyncio.timeout(_LEARN_FIRST):
-                    claimed = await self.learn(claimed, event.openid)
+                    claimed = await self.learn(claimed, identity.openid)
             except TimeoutError:
                 log.info("confirmed_without_unionid", attempt=attempt.id)
         elif first:
-            self._behind(self.learn(claimed, event.openid))
+            self._behind(self.learn(claimed, identity.openid))
         if first:  # the push names nobody, but a token from an earlier consent may
             self._behind(self._people.refresh_profile_of(identity.appid, identity.openid))
         return claimed
@@ -236,3 +249,9 @@ class OfficialAccountDoor:
             log.info("follower_forgotten", user_id=changed.user_id if changed else None)
         if changed:
             await self._bindings.announce(changed)
+
+
+def _languages(told: str | None) -> Sequence[str]:
+    """Return the languages to answer in: that which WeChat has told of the person, else all there are."""
+    primary = (told or "").partition("_")[0]
+    return [language for language in LANGUAGES if language.partition("-")[0] == primary] or LANGUAGES

@@ -91,7 +91,7 @@ class CgiRoutes:
             "subscribe": 1,
             "nickname": "",
             "sex": 0,
-            "language": call.query.get("lang", "zh_CN"),
+            "language": person.language,
             "city": "",
             "province": "",
             "country": "",

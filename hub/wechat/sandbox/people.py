@@ -8,7 +8,10 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One test person: what they show, what is odd about them, their number without *country_code*."""
+    """One test person: what they show, what is odd about them, their number without *country_code*.
+
+    *language* is that of their WeChat.
+    """
 
     name: str
     nickname: str
@@ -18,6 +21,7 @@ class Person:
     unionid_is_late: bool = False
     phone: str = ""
     country_code: str = "86"
+    language: str = "zh_CN"
 
     @property
     def picture(self) -> str:
@@ -45,7 +49,7 @@ PEOPLE: Final = {
     person.name: person
     for person in (
         Person("alice", "爱丽丝 Alice", phone="13800138001"),
-        Person("bob", "Bob", phone="13800138002"),
+        Person("bob", "Bob", phone="13800138002", language="en"),
         Person("noavatar", "没有头像", has_avatar=False, phone="13800138003"),
         Person("emoji", "🦊小狐狸👩‍💻🎉", phone="91234567", country_code="852"),
         Person("decliner", "谢绝先生", declines=True, phone="13800138005"),
