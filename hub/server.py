@@ -26,6 +26,7 @@ PIECE = 4 * 1024  # bytes that are parsed at once: what else has come waits unti
 HEAD_TIME = 15.0  # seconds a client may take for them
 REFUSED_TIME = 1.0  # seconds the rest of a refused one is read, and thrown away
 SILENT_TIME = 30.0  # seconds a peer may leave what was sent to it unacknowledged
+UNSPOKEN_TIME = 3  # seconds for which the kernel keeps a connection to itself that nothing has come on
 DRAIN_TIME = 5.0  # seconds over which the sockets are told to go
 IDLE_TIME = 1.0  # seconds that a connection without a request is kept meanwhile, at least
 SHUTDOWN_TIME = 10  # seconds that requests in flight get after that
@@ -194,7 +195,7 @@ class Server(uvicorn.Server):
         """
         await super().startup(sockets)
         for server in self.servers:
-            _give_up_silent_peers(server)
+            _leave_to_the_kernel(server)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECTION)
@@ -238,16 +239,19 @@ class Server(uvicorn.Server):
             self.should_exit = True
 
 
-def _give_up_silent_peers(server: asyncio.Server) -> None:
-    """Have the kernel reset connections whose peer takes nothing for a while; accepted ones inherit that.
+def _leave_to_the_kernel(server: asyncio.Server) -> None:
+    """Have the kernel keep connections until their first bytes are there, and reset those that take nothing.
 
-    A reader that stalls would else keep its buffers until it goes by itself: pings do not free it.
+    The loop accepts one connection a turn: a flood of such as say nothing, or leave at once, would queue up
+    before the others until the kernel drops theirs too. And a reader that stalls would keep its buffers until
+    it goes by itself: pings do not free it. Accepted connections inherit what their listener has.
     """
     if sys.platform != "linux":
         return
     for listener in server.sockets:
         with socket.socket(fileno=os.dup(listener.fileno())) as same:
             same.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SILENT_TIME * 1000))
+            same.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, UNSPOKEN_TIME)
 
 
 def config(app: Any, *, host: str, port: int, proxies: list[str]) -> uvicorn.Config:

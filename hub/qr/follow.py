@@ -21,6 +21,7 @@ DELIVERY_SECONDS = Histogram(
 )
 
 _COMMIT_TIME = timedelta(seconds=15)
+_ASKED = 500  # attempts in one statement of a sweep; from a thousand on MariaDB makes a table of them
 
 
 def delivered(snapshot: Snapshot, now: datetime) -> None:
@@ -112,11 +113,11 @@ class Sweep(Sweeper):
         attempts, began = self._attempts, self._attempts.store.now()
         since = self._swept - _COMMIT_TIME
         names = [name for name in self._broker.watched() if name.startswith("attempt:")]
-        for begin in range(0, len(names), BATCH):
-            keys = [name.partition(":")[2] for name in names[begin : begin + BATCH]]
+        for begin in range(0, len(names), _ASKED):
+            keys = [name.partition(":")[2] for name in names[begin : begin + _ASKED]]
             moved = await attempts.changed(keys, since)
             unheard = [key for key, seq in moved.items() if seq > attempts.attention.known(channel(key))]
-            if unheard:
-                for attempt in await attempts.by_keys(unheard):
+            for first in range(0, len(unheard), BATCH):
+                for attempt in await attempts.by_keys(unheard[first : first + BATCH]):
                     await attempts.tell(attempt)
         self._swept = began

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextvars import Context
+from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
 import structlog
@@ -18,14 +19,15 @@ T = TypeVar("T")
 class Wheel(Generic[T]):
     """Calls *due* with each item when its time has come: never early, and up to two STEPs late.
 
-    The wheel turns only while there is something in it. It holds its items, so one that has become needless
+    It wakes only for slots that something was put into, at times that all wheels share, for each waking costs
+    an idle process more than what it is for. The wheel holds its items, so one that has become needless
     should be removed. What *due* raises is logged and keeps no other item waiting.
     """
 
     def __init__(self, due: Callable[[T], None]) -> None:
         self._due = due
-        self._slots: dict[int, set[T]] = {}
-        self._next = 0  # the first slot that was not looked at yet
+        self._slots: dict[int, set[T]] = {}  # those in `_order`; a slot stays when all its items are removed
+        self._order: list[int] = []  # a heap
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -42,12 +44,12 @@ class Wheel(Generic[T]):
             if slot == before and item in self._slots.get(slot, ()):
                 return slot
             self.remove(item, before)
-        if self._timer is None:
-            self._next = int(now / STEP)
-            self._wind()
         items = self._slots.get(slot)
         if items is None:
             self._slots[slot] = {item}
+            heappush(self._order, slot)
+            if self._order[0] == slot:
+                self._wind(now)
         else:
             items.add(item)
         return slot
@@ -57,22 +59,23 @@ class Wheel(Generic[T]):
         items = self._slots.get(slot)
         if items is not None:
             items.discard(item)
-            if not items:
-                del self._slots[slot]
 
-    def _wind(self) -> None:
+    def _wind(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         # Whoever put the first item in is none of the others' business, so not its context.
-        self._timer = asyncio.get_running_loop().call_later(STEP, self._turn, context=Context())
+        self._timer = asyncio.get_running_loop().call_later(
+            self._order[0] * STEP - now, self._turn, context=Context()
+        )
 
     def _turn(self) -> None:
         self._timer = None
-        now = int(time.monotonic() / STEP)
-        first, self._next = self._next, now + 1
-        for slot in range(first, now + 1):
-            for item in self._slots.pop(slot, ()):
+        slot = int(time.monotonic() / STEP)
+        while self._order and self._order[0] <= slot:
+            for item in self._slots.pop(heappop(self._order)):
                 try:
                     self._due(item)
                 except Exception:
                     log.exception("defect")
-        if self._slots and self._timer is None:
-            self._wind()
+        if self._order:
+            self._wind(time.monotonic())

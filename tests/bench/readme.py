@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.bench import comparison, growth
+from tests.bench import comparison, growth, plan
 from tests.bench.figures import Figure, spread
 
 README = Path(__file__).parents[2] / "README.md"
@@ -16,25 +16,29 @@ RESULTS = Path(__file__).parent / "results"
 # Parts of the names of figures that have no target.
 _TOLD_TOO = ("plain databases", "refreshes per second", "access token check", "memory per idle")
 
-BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
+_NOTHING = "Nothing has been measured yet.\n"
 
 
 def main(files: Sequence[Path]) -> None:
     """Keep the reports *files* in place of those before, and bring the README up to date."""
+    RESULTS.mkdir(exist_ok=True)
     for file in files:
         report = json.loads(file.read_text("utf-8"))
         name = "soak" if "soak" in report or "curve" in report else "bench"
         (RESULTS / f"{name}.json").write_text(file.read_text("utf-8"), "utf-8")
     text = README.read_text("utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    README.write_text(f"{before}{BEGIN}{rendered()}{END}{after}", "utf-8")
+    for name, content in rendered().items():
+        before, begin, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- end of {name} -->\n")
+        text = f"{before}{begin}{content}{end}{after}"
+    README.write_text(text, "utf-8")
 
 
-def rendered() -> str:
-    """Return what stands between the README's markers, from the reports that are kept."""
-    parts = [_report(json.loads(file.read_text("utf-8"))) for file in sorted(RESULTS.glob("*.json"))]
-    return "\n".join(parts or ["Nothing has been measured yet.\n"])
+def rendered() -> dict[str, str]:
+    """Return what stands between each pair of markers in the README, from the reports that are kept."""
+    reports = {file.stem: json.loads(file.read_text("utf-8")) for file in sorted(RESULTS.glob("*.json"))}
+    figures = "\n".join(map(_report, reports.values())) or _NOTHING
+    return {"figures": figures, "plan": plan.rendered(reports["bench"]) if "bench" in reports else _NOTHING}
 
 
 def _report(report: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.bench.machine import HUB_CORE, OTHER_CORE, on_core
+from tests.bench.machine import HUB_CORE, OTHER_CORE, cpu_seconds, on_core
 from tests.servers.hub import HubProcess
 from tests.servers.mariadb import MariaDB
 from tests.servers.redis import RedisServer
@@ -43,10 +43,17 @@ class Servers(NamedTuple):
 
     def commands(self) -> int:
         """Return how many commands Redis has run since its start, those of scripts too."""
-        info = dict(
-            line.split(":", 1) for line in self.redis.command("INFO", "stats").splitlines() if ":" in line
-        )
-        return int(info["total_commands_processed"])
+        return int(self._info("stats")["total_commands_processed"])
+
+    def cpu(self) -> dict[str, float]:
+        """Return the CPU time that MariaDB and Redis have used so far, by name, in seconds."""
+        mariadb = int((self.mariadb.folder / "pid").read_text())
+        redis = int(self._info("server")["process_id"])
+        return {"mariadb": cpu_seconds(mariadb), "redis": cpu_seconds(redis)}
+
+    def _info(self, section: str) -> dict[str, str]:
+        lines = self.redis.command("INFO", section).splitlines()
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
     def hub(self, **env: str) -> HubProcess:
         """Return a hub on these servers with the settings *env* on top, not started yet."""

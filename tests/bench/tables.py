@@ -23,6 +23,9 @@ def sign_in_figures(plan: Plan, rounds: list[dict[str, Any]]) -> list[Figure]:
 
         return per_sign_in
 
+    def of_a_rush(each: dict[str, Any], what: str) -> float:
+        return float(each["rush"][what] / max(1, each["rush"]["done"]))
+
     cpu = over_idle("cpu")
     frame = "confirm on the phone to frame in the browser"
     return [
@@ -48,6 +51,8 @@ def sign_in_figures(plan: Plan, rounds: list[dict[str, Any]]) -> list[Figure]:
         figure("hub CPU per sign-in, over idle", "ms", lambda each: 1000 * cpu(each), "< 5"),
         figure("statements per sign-in", "", over_idle("statements")),
         figure("Redis commands per sign-in", "", over_idle("commands")),
+        figure("MariaDB's CPU per sign-in", "ms", lambda each: 1000 * of_a_rush(each, "mariadb")),
+        figure("Redis' CPU per sign-in", "ms", lambda each: 1000 * of_a_rush(each, "redis")),
         figure(
             f"hub CPU with {plan.sockets} idle sockets",
             "%",

@@ -1,10 +1,14 @@
-"""The figures in the README are those that are on record."""
+"""The figures in the README, and the plan that rests on them, are those that are on record."""
 
-from tests.bench.readme import BEGIN, END, README, rendered
+import pytest
+
+from tests.bench.readme import README, rendered
 
 
-def test_the_readme_has_the_figures_on_record() -> None:
+@pytest.mark.parametrize("part", ["figures", "plan"])
+def test_the_readme_has_the_figures_on_record(part: str) -> None:
     """Between the markers stands what the kept reports say, and nothing else."""
     text = README.read_text("utf-8")
-    assert text.count(BEGIN) == text.count(END) == 1
-    assert text.partition(BEGIN)[2].partition(END)[0] == rendered()
+    begin, end = f"<!-- {part} -->\n", f"<!-- end of {part} -->\n"
+    assert text.count(begin) == text.count(end) == 1
+    assert text.partition(begin)[2].partition(end)[0] == rendered()[part]

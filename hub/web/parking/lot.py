@@ -1,4 +1,4 @@
-"""What the parked sockets of one server share: the sweeps that ping them and that look after time limits."""
+"""What the parked sockets of one server share: the rounds that ping them, and their time limits."""
 
 import asyncio
 import random
@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 from hub.realtime.wheel import Wheel
 
-PING_INTERVAL = 20.0  # seconds, ± 10 %: after a restart all sockets are opened at one instant
+PING_INTERVAL = 20.0  # seconds, ± 10 %
+_ROUNDS = 200  # of pings in an interval
 CLOSE_TIME = 10.0  # seconds the other side may take to answer a close frame
 
 
 class Parked(Protocol):
-    """What the sweeps call."""
+    """What is called in a round, and at a time limit."""
 
     def ping(self) -> bool: ...
     def overdue(self) -> None: ...
@@ -21,21 +22,26 @@ class Parked(Protocol):
 class Lot:
     """Pings each socket at an interval until it declines, and calls it when a time limit has passed.
 
-    *connections* and *tasks* are the server's own: it sees them end before it shuts down. *max_size* is for a
-    message, in bytes.
+    Sockets are pinged in rounds, one of which each socket joins by lot: after a restart all are opened at one
+    instant. *connections* and *tasks* are the server's own: it sees them end before it shuts down. *max_size*
+    is for a message, in bytes.
     """
 
     def __init__(self, connections: set[Any], tasks: set[asyncio.Task[None]], max_size: int) -> None:
         self.connections = connections
         self.max_size = max_size
         self._tasks = tasks
-        self._pings: Wheel[Parked] = Wheel(self._ping)
+        self._rounds: list[set[Parked]] = [set() for _ in range(_ROUNDS)]
+        self._pings: Wheel[int] = Wheel(self._ping)
         self._limits: Wheel[Parked] = Wheel(lambda parked: parked.overdue())
 
     def add(self, parked: Parked) -> None:
         """Begin to ping *parked*."""
         self.connections.add(parked)
-        self._pings.put(parked, PING_INTERVAL * random.uniform(0.1, 1.1))  # noqa: S311 - jitter
+        number = random.randrange(_ROUNDS)  # noqa: S311 - jitter
+        if not self._rounds[number]:
+            self._pings.put(number, PING_INTERVAL * random.uniform(0.1, 1.1))  # noqa: S311 - jitter
+        self._rounds[number].add(parked)
 
     def limit(self, parked: Parked, seconds: float) -> int:
         """Call it `overdue()` in *seconds*, and return what `unlimit` takes."""
@@ -51,6 +57,8 @@ class Lot:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _ping(self, parked: Parked) -> None:
-        if parked.ping():
-            self._pings.put(parked, PING_INTERVAL * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
+    def _ping(self, number: int) -> None:
+        round_ = self._rounds[number]
+        round_ -= {parked for parked in round_ if not parked.ping()}
+        if round_:
+            self._pings.put(number, PING_INTERVAL * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
