@@ -2,7 +2,8 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.bench.figures import short
@@ -13,6 +14,8 @@ BROWSERS = 1_000_000  # that wait
 SIGN_INS = 10_000  # a second
 _BUSY = 0.6  # of a core, at most: the rest is for what comes at once
 _PRIMARY = 32  # cores of a large database server
+_RETURN = 15.0  # seconds over which those come back whom a process has sent away
+_TEXT = Path(__file__).parent / "plan.md"
 
 
 class Measured(NamedTuple):
@@ -47,10 +50,10 @@ def measured(report: Mapping[str, Any]) -> Measured:
     figures = {figure["name"]: figure["median"] for figure in report["figures"]}
     idle = waiting["idle sockets, CPU"] / 100 / report["waiting"]["plan"]["sockets"]
     sockets = report["plan"]["sockets"]
-    turns = sockets / VISIBLE
+    turns = float(sockets / VISIBLE)
 
     def a_turn(what: str, beside: float = 0.0) -> float:
-        rates = [each["idle"][what] / each["idle"]["seconds"] for each in report["sign-ins"]]
+        rates = [float(each["idle"][what] / each["idle"]["seconds"]) for each in report["sign-ins"]]
         return max(0.0, statistics.median(rates) - beside) / turns
 
     return Measured(
@@ -75,17 +78,15 @@ def rendered(report: Mapping[str, Any]) -> str:
     hub = _Share(one.idle * BROWSERS, one.turn * turns, one.sign_in * SIGN_INS)
     mariadb = _Share(0.0, one.turn_mariadb * turns, one.sign_in_mariadb * SIGN_INS)
     redis = _Share(0.0, one.turn_redis * turns, one.sign_in_redis * SIGN_INS)
-    processes, shards = hub.servers, redis.servers
-    each = BROWSERS / processes
+    each = BROWSERS / hub.servers
+    back = one.handshake * each
     primary = _PRIMARY * _BUSY
-    alone = primary / (one.sign_in_mariadb + one.turn_mariadb * BROWSERS / SIGN_INS / VISIBLE)
-    untold = primary / one.sign_in_mariadb
-    rows: Sequence[Sequence[str]] = [
-        ("", "one of them", "hub", "MariaDB", "Redis"),
+    rows = [
+        ("", "CPU of one: hub, MariaDB, Redis", "hub", "MariaDB", "Redis"),
         ("---",) * 5,
-        (f"{BROWSERS:,} browsers wait", f"{one.idle * 1e6:.2g} µs a second", *_cores(hub.wait)),
+        (f"{BROWSERS:,} browsers wait", f"{1e6 * one.idle:.2g} µs a second", *_cores(hub.wait)),
         (
-            f"their codes turn each {VISIBLE} s: {turns:,.0f} a second",
+            f"their codes turn every {VISIBLE} s, {turns:,.0f} a second",
             _times(one.turn, one.turn_mariadb, one.turn_redis),
             *_cores(hub.turn, mariadb.turn, redis.turn),
         ),
@@ -96,38 +97,33 @@ def rendered(report: Mapping[str, Any]) -> str:
         ),
         ("cores in all", "", *_cores(hub.all, mariadb.all, redis.all)),
         (
-            f"at {_BUSY:.0%} of a core each",
+            f"where each is {_BUSY:.0%} busy",
             "",
-            f"{processes} processes",
-            f"{math.ceil(mariadb.all / _BUSY)} cores",
-            f"{shards} shard{'s' if shards > 1 else ''}",
+            f"{hub.servers} processes",
+            f"{mariadb.servers} cores",
+            f"{redis.servers} shards",
         ),
     ]
-    return "\n".join(
-        [
-            f"A million browsers that wait and {SIGN_INS:,} sign-ins a second are the same load where one waits"
-            f" {BROWSERS / SIGN_INS:.0f} s on average. Reckoned from the figures above, in CPU time of one such core"
-            " (hub + MariaDB + Redis):\n",
-            "".join(f"| {' | '.join(row)} |\n" for row in rows),
-            f"- **Memory.** {short(one.memory / 1024)} KiB a socket: {one.memory * BROWSERS / 2**30:.1f} GiB for all,"
-            f" {one.memory * each / 2**20:.0f} MiB in each of {processes} processes, with {each:,.0f} sockets each; the"
-            " kernel's own share of a connection comes on top, here and in whatever stands before the hub.",
-            f"- **Redis.** {one.commands:.0f} commands a sign-in, {one.commands * SIGN_INS:,.0f} a second. Each attempt"
-            " has a channel of its own and one key, so a cluster spreads them over its shards (sharded pub/sub), and no"
-            " shard hears of what another one tells.",
-            f"- **SQL.** {one.statements:.0f} statements a sign-in, {one.statements * SIGN_INS:,.0f} a second, all on one"
-            " primary, for every move is a conditional UPDATE.",
-            f"- **The first wall** is that primary. With {_PRIMARY} such cores, {_BUSY:.0%} of each used, it carries"
-            f" {alone:,.0f} sign-ins a second with the codes of those who wait, {untold:,.0f} where nobody's code turns;"
-            " hub processes and Redis shards are added as they are needed.",
-            "- **What moves it.** First a longer `QR_ROTATE_SECONDS`, or doors whose codes do not turn; then a disk that"
-            " makes many commits last at once. After that attempts want a database of their own: their rows live for"
-            " minutes, and are found by `session_id` or code. That is not built; hubs side by side, each with a database"
-            " and a Redis of its own for one site or region, are, for they share nothing.",
-            f"- **When a process goes**, its {each:,.0f} browsers come back to the others, spread over 15 s:"
-            f" {one.handshake * each:.1f} s of CPU, {one.handshake * each / 15 / max(1, processes - 1):.1%} of each"
-            " remaining core meanwhile.\n",
-        ]
+    return _TEXT.read_text("utf-8").format(
+        browsers=BROWSERS,
+        sign_ins=SIGN_INS,
+        wait=BROWSERS / SIGN_INS,
+        table="".join(f"| {' | '.join(row)} |\n" for row in rows),
+        socket=one.memory / 1024,
+        memory=one.memory * BROWSERS / 2**30,
+        memory_each=one.memory * each / 2**20,
+        processes=hub.servers,
+        each=each,
+        commands=one.commands,
+        all_commands=one.commands * SIGN_INS,
+        statements=one.statements,
+        all_statements=one.statements * SIGN_INS,
+        primary=_PRIMARY,
+        busy=_BUSY,
+        alone=primary * SIGN_INS / mariadb.all,
+        untold=primary * SIGN_INS / mariadb.sign_in,
+        handshakes=back,
+        meanwhile=back / _RETURN / max(1, hub.servers - 1),
     )
 
 
