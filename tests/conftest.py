@@ -1,5 +1,8 @@
 """Fixtures that every kind of test shares."""
 
+import asyncio
+import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,12 +22,23 @@ pytest_plugins = [
 ]
 
 
+def pytest_configure() -> None:
+    """Let no client read the system's certificates: that takes most of its time, and no test needs them."""
+    os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
+
+
+@pytest.fixture(scope="session")
+def sqlite_schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file, to be copied."""
+    file = tmp_path_factory.mktemp("schema") / "hub.db"
+    asyncio.run(migrate(f"sqlite:///{file}"))
+    return file
+
+
 @pytest.fixture
-async def sqlite_url(tmp_path: Path) -> str:
+def sqlite_url(tmp_path: Path, sqlite_schema: Path) -> str:
     """DATABASE_URL of a fresh migrated file."""
-    url = f"sqlite:///{tmp_path / 'hub.db'}"
-    await migrate(url)
-    return url
+    return f"sqlite:///{shutil.copy(sqlite_schema, tmp_path)}"
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])
