@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from tests.code_client import Person, new_email, new_number
@@ -63,14 +64,14 @@ def _bearer(access_token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {access_token}"}
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def phone(hub_on_sqlite: HubProcess) -> AsyncIterator[Person]:
     """The person's phone."""
     async with Person(hub_on_sqlite.url, **{"user-agent": HANDSET}) as person:
         yield person
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def resident(hub_on_sqlite: HubProcess, new_page: NewPage, phone: Person) -> Resident:
     """Somebody who is on the account page."""
     return await Resident(hub_on_sqlite, await new_page(), phone).move_in()

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from urllib.parse import quote
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from tests import geography
@@ -27,7 +28,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
     assert process.defects() == []
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def browser(hub: HubProcess) -> AsyncIterator[Browser]:
     """A browser that waits in Hangzhou."""
     async with Browser(hub.url, **{AT: geography.HANGZHOU}) as browser:
