@@ -2,7 +2,8 @@
 
 import ast
 import inspect
-import textwrap
+import sys
+from functools import cache
 from itertools import pairwise
 from typing import Annotated, TypeVar
 
@@ -16,14 +17,39 @@ def described(shape: Shape) -> Shape:
 
     Pydantic can do so itself, but leaves out the members that another typed dictionary hands down.
     """
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(shape))).body
-    assert isinstance(tree, ast.ClassDef)  # noqa: S101 - it is the class that was decorated
-    for member, text in pairwise(tree.body):
-        match member, text:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(about))):
-                hint = shape.__annotations__[name]
-                shape.__annotations__[name] = Annotated[hint, Field(description=inspect.cleandoc(about))]
+    for member, about in _descriptions(shape.__module__)[shape.__name__].items():
+        hint = shape.__annotations__[member]
+        shape.__annotations__[member] = Annotated[hint, Field(description=about)]
     return shape
+
+
+@cache
+def _descriptions(module: str) -> dict[str, dict[str, str]]:
+    """Return what each class at the top of *module* says of its members; a module is read but once."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {
+        shape.name: {
+            name: inspect.cleandoc(about)
+            for member, text in pairwise(shape.body)
+            if (name := _name(member)) and (about := _text(text))
+        }
+        for shape in tree.body
+        if isinstance(shape, ast.ClassDef)
+    }
+
+
+def _name(member: ast.stmt) -> str | None:
+    match member:
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            return name
+    return None
+
+
+def _text(statement: ast.stmt) -> str | None:
+    match statement:
+        case ast.Expr(value=ast.Constant(value=str(text))):
+            return text
+    return None
 
 
 class Raw:
