@@ -40,7 +40,7 @@ class Attention:
         self._store = store
         self._read = read
         self._tick = tick
-        self._wheel: Wheel[Following] = Wheel(self._fall_due)
+        self._wheel: Wheel[Following] = Wheel(self._fall_due, lambda: store.now().timestamp())
         self._by_channel: dict[str, tuple[Following, ...]] = {}
         self._unread: dict[Following, None] = {}
         self._due: dict[Following, None] = {}

@@ -1,6 +1,7 @@
 """One timer for all that is due at its own time: ten thousand timers would cost more than what they wake."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from contextvars import Context
@@ -12,6 +13,7 @@ import structlog
 log = structlog.stdlib.get_logger("hub.realtime")
 
 STEP = 0.1  # seconds
+_GLANCE = 1.0  # seconds after which a clock that may be set is looked at again
 
 T = TypeVar("T")
 
@@ -22,10 +24,15 @@ class Wheel(Generic[T]):
     It wakes only for slots that something was put into, at times that all wheels share, for each waking costs
     an idle process more than what it is for. The wheel holds its items, so one that has become needless
     should be removed. What *due* raises is logged and keeps no other item waiting.
+
+    With *clock*, which tells the time in seconds and may be set at any moment, an item is due when that says
+    so, or a second later.
     """
 
-    def __init__(self, due: Callable[[T], None]) -> None:
+    def __init__(self, due: Callable[[T], None], clock: Callable[[], float] | None = None) -> None:
         self._due = due
+        self._clock = clock or time.monotonic
+        self._longest = _GLANCE if clock else math.inf
         self._slots: dict[int, set[T]] = {}  # those in `_order`; a slot stays when all its items are removed
         self._order: list[int] = []  # a heap
         self._timer: asyncio.TimerHandle | None = None
@@ -38,7 +45,7 @@ class Wheel(Generic[T]):
 
         With *before*, the slot it was put into, it is called only this time.
         """
-        now = time.monotonic()
+        now = self._clock()
         slot = int((now + seconds) / STEP if seconds > 0 else now / STEP) + 1
         if before:
             if slot == before and item in self._slots.get(slot, ()):
@@ -65,12 +72,12 @@ class Wheel(Generic[T]):
             self._timer.cancel()
         # Whoever put the first item in is none of the others' business, so not its context.
         self._timer = asyncio.get_running_loop().call_later(
-            self._order[0] * STEP - now, self._turn, context=Context()
+            min(self._order[0] * STEP - now, self._longest), self._turn, context=Context()
         )
 
     def _turn(self) -> None:
         self._timer = None
-        slot = int(time.monotonic() / STEP)
+        slot = int(self._clock() / STEP)
         while self._order and self._order[0] <= slot:
             for item in self._slots.pop(heappop(self._order)):
                 try:
@@ -78,4 +85,4 @@ class Wheel(Generic[T]):
                 except Exception:
                     log.exception("defect")
         if self._order:
-            self._wind(time.monotonic())
+            self._wind(self._clock())

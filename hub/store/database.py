@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -32,8 +32,10 @@ log = structlog.stdlib.get_logger("hub.store")
 logging.getLogger("databases").setLevel(logging.WARNING)  # it tells of each connection it opens
 
 _SQLITE_READERS = 4
-_HOUSEKEEPING = 30.0
+_HOUSEKEEPING = 5.0
 _IDLE = 600.0
+_SET_BY = 1.0  # seconds; a clock that is set right by less goes as it should
+_SET_LATELY = 60.0
 _FOLDED = """
     SELECT DISTINCT c.table_name AS table_name, c.column_name AS column_name
     FROM information_schema.columns c
@@ -96,6 +98,8 @@ class Store:
             self._reading = lane("read", min(connections, _SQLITE_READERS), writes=False)
         self._queries = Queries({})
         self._ahead = time.time() - time.monotonic()  # of the database's clock, before our monotonic one
+        self._set_by = timedelta(0)
+        self._set_at = -_SET_LATELY  # by our monotonic one
         self._housekeeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -104,7 +108,7 @@ class Store:
         for lane in {self._writing, self._reading}:
             lane.start()
         try:
-            await self._read_clock()
+            self._ahead, _ = await self._measure_clock()
             await self._reading.submit(self._check_collations, repeatable=True)
         except BaseException:
             await self.stop()
@@ -123,6 +127,26 @@ class Store:
     def now(self) -> datetime:
         """Return the database's time, to the millisecond; sampled now and then, so it costs no I/O."""
         return datetime.fromtimestamp(int((self._ahead + time.monotonic()) * 1000) / 1000, UTC)
+
+    def times(self) -> tuple[datetime, ...]:
+        """Return the database's time, and where its clock was set lately, also what it would be without that.
+
+        What another process has written may be of either.
+        """
+        now = self.now()
+        lately = time.monotonic() < self._set_at + _SET_LATELY
+        return (now, now - self._set_by) if lately else (now,)
+
+    async def read_clock(self) -> None:
+        """Sample the database's time now. Raises StoreUnavailable."""
+        ahead, uncertain = await self._measure_clock()
+        off = ahead - self._ahead
+        if abs(off) <= uncertain:
+            return  # ours is as good as one that took so long
+        self._ahead = ahead
+        if abs(off) > _SET_BY:
+            self._set_by, self._set_at = timedelta(seconds=off), time.monotonic()
+            log.warning("database_clock_set", seconds=round(off, 3))
 
     async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Run *work* in one transaction: commit when it returns, roll back when it raises.
@@ -165,19 +189,20 @@ class Store:
         # A lost connection leaves it open whether this one was committed.
         return await self._writing.submit(lambda link: link.execute(bound), repeatable=False)
 
-    async def _read_clock(self) -> None:
+    async def _measure_clock(self) -> tuple[float, float]:
+        """Return how far the database's clock is ahead, and by how many seconds that may be wrong."""
         if self.engine == "sqlite":
-            self._ahead = time.time() - time.monotonic()
             await self.ping()
-            return
+            return time.time() - time.monotonic(), 0.0
 
-        async def ask(link: Link) -> float:
+        async def ask(link: Link) -> tuple[float, float]:
             asked = time.monotonic()
             rows = await link.fetch(Bound("clock", "SELECT UTC_TIMESTAMP(3) AS now", ()))
             moment: datetime = rows[0]["now"]
-            return moment.timestamp() - (asked + time.monotonic()) / 2
+            taken = time.monotonic() - asked
+            return moment.timestamp() - asked - taken / 2, taken / 2
 
-        self._ahead = await self._reading.submit(ask, repeatable=True)
+        return await self._reading.submit(ask, repeatable=True)
 
     async def _check_collations(self, link: Link) -> None:
         """Whatever an index looks up must compare by its bytes: openids differ by case."""
@@ -189,11 +214,15 @@ class Store:
             raise RuntimeError(f"these columns must have the collation utf8mb4_bin: {columns}")
 
     async def _keep_house(self) -> None:
+        read = True
         while True:
             await asyncio.sleep(_HOUSEKEEPING)
             for lane in {self._writing, self._reading}:
                 lane.recycle(_IDLE)
             try:
-                await self._read_clock()
+                await self.read_clock()
+                read = True
             except StoreUnavailable as error:
-                log.warning("clock_not_read", reason=error.reason)
+                if read:
+                    log.warning("clock_not_read", reason=error.reason)
+                read = False

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -287,3 +288,14 @@ async def test_a_file_locked_for_too_long_is_an_outage(probe_queries: None, sqli
     await add(store, "later")
     assert "later" in await payloads(store)
     await store.stop()
+
+
+async def test_a_late_answer_tells_no_time(fragile: Store, own_mariadb: MariaDB) -> None:
+    """The clock is not moved by an answer that may have waited as long as it seems to be off."""
+    ahead = fragile.now().timestamp() - time.monotonic()
+    own_mariadb.pause()
+    reading = asyncio.create_task(fragile.read_clock())
+    await asyncio.sleep(0.5)  # the freeze itself, not an event
+    own_mariadb.resume()
+    await reading
+    assert fragile.now().timestamp() - time.monotonic() == pytest.approx(ahead, abs=0.05)

@@ -118,3 +118,37 @@ async def test_nobodys_context() -> None:
     Wheel(due).put("x", 0)
     await asyncio.wait_for(done.wait(), LIMIT)
     assert seen == ["none"]
+
+
+class Dial:
+    """A clock that is set by hand; it stands still meanwhile."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_a_clock_set_forward_makes_due() -> None:
+    """What the clock has passed is called at once, in order, be it years; nothing else is."""
+    calls, dial = Calls(), Dial()
+    wheel = Wheel(calls, dial)
+    for item, seconds in {"second": 60.0, "first": 30.0, "never": 2e9}.items():
+        wheel.put(item, seconds)
+    dial.now += 1e9
+    assert await calls.until(2) == ["first", "second"]
+    assert len(wheel) == 1
+
+
+async def test_a_clock_set_back_puts_off() -> None:
+    """What was due soon is due when the clock says so again; what is put in later is called in its time."""
+    calls, dial = Calls(), Dial()
+    wheel = Wheel(calls, dial)
+    wheel.put("old", 0.5)
+    dial.now -= 300
+    wheel.put("new", 0.5)
+    dial.now += 1
+    assert await calls.until(1) == ["new"]
+    dial.now += 300
+    assert await calls.until(2) == ["new", "old"]

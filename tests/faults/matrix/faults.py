@@ -16,7 +16,7 @@ from tests.people import AT, Browser
 StageName = Literal["servers", "embedded", "clocks", "in_a_cluster", "by_sentinel"]
 Play = Callable[[Stage], AsyncIterator[None]]
 STEP = 300  # seconds by which a clock is set wrong
-FOLLOWED = 40.0  # seconds in which the processes have noticed that the database's clock was set
+FOLLOWED = 8.0  # seconds in which the processes have noticed that the database's clock was set
 STORM, STORMERS = 4.0, 60
 STALLED = 60
 
