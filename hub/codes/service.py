@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
 from typing import NamedTuple
 
 import structlog
@@ -40,6 +41,15 @@ CHECKS = Counter("hub_code_checks_total", "Codes that came back, by what came of
 
 _KINDS: Mapping[Channel, Kind] = {"phone": "sms", "email": "email"}
 _REFUSAL_TIME = 0.05  # seconds; longer than any of the ways to a refusal takes
+
+
+class _Try(Enum):
+    """What came of one comparison."""
+
+    DEAD = auto()  # it was not made
+    RIGHT = auto()
+    WRONG = auto()
+    LAST = auto()  # wrong, and whoever made it is locked out
 
 
 class Sent(NamedTuple):
@@ -143,23 +153,34 @@ class Codes:
         if row is None:
             raise InvalidCode("none was sent")
         _demand_unlocked(row["locked_until"], now)
-        counted = await self._store.changed(
-            "codes.count_try", id=row["id"], tried_by=asker.name, attempt_count=TRIES, expires_at=now
-        )
-        if not counted:
-            raise InvalidCode(f"code {row['id']} is not live", expired=row["expires_at"] <= now)
-        if self._peppers.match(row["code_hash"], target, code):
-            return Proof(row["id"], target.address, row["anon_id"], now)
-        tries = await self._store.one("codes.tries", id=row["id"])
-        if tries and burnt(tries["attempt_count"], tries["tried_by"], asker):
-            await self._store.changed(
+
+        async def work(tx: Connection) -> _Try:
+            if not await tx.changed(
+                "codes.count_try", id=row["id"], tried_by=asker.name, attempt_count=TRIES, expires_at=now
+            ):
+                return _Try.DEAD
+            if self._peppers.match(row["code_hash"], target, code):
+                return _Try.RIGHT
+            tries = await tx.one("codes.tries", id=row["id"])
+            if tries is None or not burnt(tries["attempt_count"], tries["tried_by"], asker):
+                return _Try.WRONG
+            await tx.changed(
                 "codes.lock_out",
                 address=target.address,
                 purpose=target.purpose,
                 asker=asker.name,
                 locked_until=now + LOCK,
             )
-            log.warning("code_asker_locked_out", purpose=target.purpose, code=row["id"])
+            return _Try.LAST
+
+        # Nobody learns of the comparison before the try and its lock are committed.
+        match await self._store.write(work):
+            case _Try.RIGHT:
+                return Proof(row["id"], target.address, row["anon_id"], now)
+            case _Try.DEAD:
+                raise InvalidCode(f"code {row['id']} is not live", expired=row["expires_at"] <= now)
+            case _Try.LAST:
+                log.warning("code_asker_locked_out", purpose=target.purpose, code=row["id"])
         raise InvalidCode(f"code {row['id']} is another")
 
     async def _turn(self, tx: Connection, target: Target, asker: Asker) -> datetime:

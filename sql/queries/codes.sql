@@ -33,8 +33,8 @@ SELECT id, code_hash, anon_id, expires_at,
 FROM verification_codes WHERE address = :address AND purpose = :purpose ORDER BY created_at DESC, id DESC LIMIT 1;
 
 -- name: count_try
--- Before the comparison and in a transaction of its own: no race and no rollback gives a try back. MySQL assigns
--- from left to right, so tried_by still sees the count of before.
+-- Before the comparison, and first in its transaction: no race gives a try back, and a rollback only one of which
+-- nobody was told. MySQL assigns from left to right, so tried_by still sees the count of before.
 UPDATE verification_codes
 SET tried_by = CASE WHEN attempt_count = 0 OR tried_by = :tried_by THEN :tried_by ELSE '' END,
     attempt_count = attempt_count + 1

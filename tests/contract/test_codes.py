@@ -17,7 +17,9 @@ from hub.errors import (
     SmsBudgetSpent,
     Unavailable,
 )
-from hub.store.database import Connection, Store
+from hub.store.database import Connection, QueryFailed, Store, connect
+from hub.store.location import Location
+from hub.store.queries import Bound
 from tests.code_sign_in import EMAIL, NUMBER, OWNER, STRANGER, another, ask, channel_of, make_codes, sent
 from tests.signing_in import Clock, rows
 
@@ -231,6 +233,36 @@ async def test_who_burns_a_code_is_locked_out(codes: Codes, store: Store, clock:
     await check(codes, await ask_later(codes, store, clock, "bind"), purpose="bind")
     clock.forward(8 * MINUTE)
     await check(codes, await ask(store, codes))
+
+
+FORBID = {
+    "mysql": "CREATE TRIGGER no_lock BEFORE INSERT ON code_locks FOR EACH ROW SIGNAL SQLSTATE '45000'",
+    "sqlite": "CREATE TRIGGER no_lock BEFORE INSERT ON code_locks BEGIN SELECT RAISE(ABORT, 'no'); END",
+}
+
+
+async def alter(database_url: str, sql: str) -> None:
+    """Change the schema beside the store."""
+    link = await connect(Location.parse(database_url))
+    try:
+        await link.execute(Bound("test", sql, ()))
+    finally:
+        await link.close()
+
+
+async def test_a_last_try_comes_with_its_lock(codes: Codes, store: Store, database_url: str) -> None:
+    """Where the lock cannot be written, neither is the try; once it can, the code's burner is locked out."""
+    code = await ask(store, codes)
+    for _ in range(2):
+        await refusal(codes, another(code))
+    await alter(database_url, FORBID[store.engine])
+    with pytest.raises(QueryFailed):
+        await check(codes, another(code))
+    (row,) = await rows(database_url, "SELECT attempt_count FROM verification_codes")
+    assert row["attempt_count"] == 2
+    await alter(database_url, "DROP TRIGGER no_lock")
+    assert isinstance(await refusal(codes, another(code)), InvalidCode)
+    assert isinstance(await refusal(codes, code), CodeLocked)
 
 
 async def ask_later(codes: Codes, store: Store, clock: Clock, purpose: Purpose) -> str:

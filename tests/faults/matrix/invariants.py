@@ -13,7 +13,7 @@ from tests.signing_in import rows
 
 TRIES = 3  # comparisons of one code
 GUESSES = 8
-REFUSALS = ("/problems/invalid-code", "/problems/code-locked")
+INVALID, LOCKED = "/problems/invalid-code", "/problems/code-locked"
 _ENDED = "SELECT id, status, reason, seq, user_id FROM login_sessions WHERE status IN ('{}')"
 _COUNTS = """
     SELECT (SELECT COUNT(*) FROM user_sessions) AS sessions,
@@ -82,9 +82,10 @@ class Refused:
 
 
 class Guesser:
-    """Somebody who has three tries at a code, and makes more."""
+    """Somebody who has three tries at a code, and makes more; with *expires* its time may be over before."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, *, expires: bool) -> None:
+        self._expires = expires
         self._urls = stage.urls
         self._person = Person(self._urls[0])
         self._person.http.timeout = 5
@@ -109,9 +110,14 @@ class Guesser:
     async def guess(self) -> None:
         """Guess wrong, more often than one may; then even the right code is refused."""
         wrong = f"{(int(self._code) + 1) % 10**6:06d}"
-        for number in range(GUESSES):
-            assert await self._insist(wrong, number) in REFUSALS
-        assert await self._insist(self._code, 0) in REFUSALS
+        told = [await self._insist(wrong, number) for number in range(GUESSES)]
+        told.append(await self._insist(self._code, 0))
+        if self._expires and LOCKED not in told:
+            assert set(told) == {INVALID}
+        else:
+            compared = told.count(INVALID)
+            assert compared <= TRIES, told
+            assert told[compared:] == [LOCKED] * (len(told) - compared), told
 
     async def _insist(self, code: str, turn: int) -> str:
         while True:

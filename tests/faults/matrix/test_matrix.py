@@ -137,7 +137,7 @@ async def test_cell(
         record_property(note, value)
     clock = asyncio.get_running_loop().time
     visitors = [Visitor(stage, number, door=fault.door) for number in range(VISITORS)]
-    ended, guesser = Refused(stage), Guesser(stage)
+    ended, guesser = Refused(stage), Guesser(stage, expires=fault.expires)
     async with AsyncExitStack() as stack:
         for close in (*(visitor.close for visitor in visitors), ended.close, guesser.close):
             stack.push_async_callback(close)
