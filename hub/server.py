@@ -17,6 +17,9 @@ from sse_starlette.sse import AppStatus
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHeaderValue
+from websockets.http11 import Request
 
 from hub.web.parking.lot import PING_INTERVAL
 from hub.web.parking.protocol import SocketProtocol
@@ -140,12 +143,36 @@ class HttpProtocol(HttpToolsProtocol):
         upgrade = sys.exception()
         rest = self._fed[upgrade.args[0] :] if isinstance(upgrade, HttpParserUpgrade) else b""
         rest, self._fed, self._unfed = rest + self._unfed, b"", b""
-        super().handle_websocket_upgrade()
+        request = self._handshake()
+        if request is None:
+            super().handle_websocket_upgrade()
+        else:
+            self.connections.discard(self)
+            protocol = SocketProtocol(
+                config=self.config, server_state=self.server_state, app_state=self.app_state
+            )
+            protocol.connection_made(self.transport)
+            protocol.begin(request)
+            self.transport.set_protocol(protocol)
         self.parser = None  # type: ignore[assignment]  # as uvicorn leaves it at the connection's end
         self.flow.holds = False
         self.flow.resume_reading()
         if rest:
             self.transport.get_protocol().data_received(rest)  # type: ignore[attr-defined]  # the new one
+
+    def _handshake(self) -> Request | None:
+        """Return the request as the sockets' protocol reads it; None for one that it shall parse, and refuse.
+
+        uvicorn would write each request out again for that, and have it parsed a second time.
+        """
+        headers = Headers()
+        try:
+            for name, value in self.headers:
+                headers[name.decode("ascii")] = value.decode("latin-1")
+            request = Request(self.url.decode("ascii"), headers, self.scope["method"])
+        except (UnicodeDecodeError, InvalidHeaderValue):
+            return None
+        return None if "content-length" in headers or "transfer-encoding" in headers else request
 
     def _await_head(self) -> None:
         self._head = 0

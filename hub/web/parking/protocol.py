@@ -9,6 +9,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 from websockets.http11 import Request
+from websockets.protocol import Protocol
 
 from hub.web.line import Line, Occupant
 from hub.web.parking.lot import Lot
@@ -41,6 +42,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             _lots[state] = Lot(state.connections, state.tasks, self.config.ws_max_size)
         self._lot = _lots[state]
         self._early = b""
+
+    def begin(self, request: Request) -> None:
+        """Take up a handshake whose request was parsed already; only frames are left to parse."""
+        self.conn.parser = Protocol.parse(self.conn)
+        next(self.conn.parser)
+        self.handle_connect(request)
 
     def handle_connect(self, event: Request) -> None:
         """Begin the application's task, with the extension in its scope."""

@@ -225,3 +225,25 @@ async def test_frames(hub: HubProcess, session_id: str, case: Case) -> None:
 
     async with asyncio.timeout(LIMIT), dial(hub.port) as one, dial(hub.port) as two, dial(hub.port) as three:
         await asyncio.gather(at_once(one), in_bytes(two), too_early(three))
+
+
+async def test_a_handshake_byte_by_byte(hub: HubProcess, session_id: str) -> None:
+    """However the request is cut, the socket opens, and what follows is read."""
+    async with asyncio.timeout(LIMIT), dial(hub.port) as peer:
+        for byte in split(handshake(session_id), 1):
+            peer.writer.write(byte)
+            await asyncio.sleep(0)
+        assert (await peer.head()).startswith(b"HTTP/1.1 101 ")
+        peer.writer.write(frame(TEXT, ask()))
+        await check(peer, Case(b"", answers=1))
+
+
+@pytest.mark.parametrize(
+    "header", [b"Content-Length: 5", b"Transfer-Encoding: chunked", b"Sec-WebSocket-Key: short"]
+)
+async def test_what_is_no_handshake(hub: HubProcess, session_id: str, header: bytes) -> None:
+    """A request with a body, or with two keys, opens no socket."""
+    async with asyncio.timeout(LIMIT), dial(hub.port) as peer:
+        peer.writer.write(handshake(session_id).replace(b"\r\n\r\n", b"\r\n" + header + b"\r\n\r\n"))
+        with suppress(asyncio.IncompleteReadError, ConnectionResetError):
+            assert b" 101 " not in await peer.head()
