@@ -145,25 +145,25 @@ class HttpProtocol(HttpToolsProtocol):
         rest, self._fed, self._unfed = rest + self._unfed, b"", b""
         request = self._handshake()
         if request is None:
-            super().handle_websocket_upgrade()
-        else:
-            self.connections.discard(self)
-            protocol = SocketProtocol(
-                config=self.config, server_state=self.server_state, app_state=self.app_state
-            )
-            protocol.connection_made(self.transport)
-            protocol.begin(request)
-            self.transport.set_protocol(protocol)
+            self.send_400_response("Invalid HTTP request received.")
+            return
+        self.connections.discard(self)
+        protocol = SocketProtocol(
+            config=self.config, server_state=self.server_state, app_state=self.app_state
+        )
+        protocol.connection_made(self.transport)
+        protocol.begin(request)
+        self.transport.set_protocol(protocol)
         self.parser = None  # type: ignore[assignment]  # as uvicorn leaves it at the connection's end
         self.flow.holds = False
         self.flow.resume_reading()
         if rest:
-            self.transport.get_protocol().data_received(rest)  # type: ignore[attr-defined]  # the new one
+            protocol.data_received(rest)
 
     def _handshake(self) -> Request | None:
-        """Return the request as the sockets' protocol reads it; None for one that it shall parse, and refuse.
+        """Return the request as the sockets' protocol reads it, None where a handshake cannot be like that.
 
-        uvicorn would write each request out again for that, and have it parsed a second time.
+        uvicorn would write each request out again, and have it parsed a second time.
         """
         headers = Headers()
         try:
@@ -172,7 +172,8 @@ class HttpProtocol(HttpToolsProtocol):
             request = Request(self.url.decode("ascii"), headers, self.scope["method"])
         except (UnicodeDecodeError, InvalidHeaderValue):
             return None
-        return None if "content-length" in headers or "transfer-encoding" in headers else request
+        body = "transfer-encoding" in headers or {*headers.get_all("content-length")} - {"0"}
+        return None if body else request
 
     def _await_head(self) -> None:
         self._head = 0
