@@ -1,13 +1,12 @@
 """The command line, as an operator types it."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.servers.hub import SECRET, HubProcess
+from tests.servers.hub import SECRET, HubProcess, inherited
 from tests.servers.mariadb import MariaDB
 from tests.servers.redis import free_port
 from tests.servers.worker import ALIYUN
@@ -20,7 +19,7 @@ def run(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProces
     return subprocess.run(
         [HUB, *arguments],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], **env},
+        env={**inherited(), **env},
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,6 +1,5 @@
 """`hub keys`, as an operator types it."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ import jwt
 import pytest
 
 from tests.people import sign_in
-from tests.servers.hub import HubProcess
+from tests.servers.hub import HubProcess, inherited
 
 HUB = str(Path(sys.executable).with_name("hub"))
 
@@ -20,7 +19,7 @@ def keys(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProce
     return subprocess.run(
         [HUB, "keys", *arguments],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], **env},
+        env={**inherited(), **env},
         capture_output=True,
         text=True,
         timeout=60,
@@ -78,7 +77,7 @@ def test_list(tmp_path: Path) -> None:
 def test_wrong_key_file_is_named(tmp_path: Path, command: list[str]) -> None:
     """A file that holds another kind of key stops both, with one line."""
     keys(tmp_path, "generate", "key.pem", "--alg", "ES256")
-    env = {"PATH": os.environ["PATH"], "JWT_ALG": "EdDSA", "JWT_KEYS": "key.pem"}
+    env = {**inherited(), "JWT_ALG": "EdDSA", "JWT_KEYS": "key.pem"}
     done = subprocess.run(
         [HUB, *command], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
     )

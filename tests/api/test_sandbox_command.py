@@ -1,6 +1,5 @@
 """`hub sandbox`: the stand-in for WeChat as a process of its own, and a hub that is pointed at it."""
 
-import os
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ import httpx2
 import pytest
 
 from tests.people import Browser, Phone
-from tests.servers.hub import SECRET, START_LIMIT, HubProcess
+from tests.servers.hub import SECRET, START_LIMIT, HubProcess, inherited
 from tests.servers.redis import free_port
 
 HUB = str(Path(sys.executable).with_name("hub"))
@@ -26,7 +25,7 @@ class SandboxProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self._file = folder / "sandbox.log"
         env = {
-            "PATH": os.environ["PATH"],
+            **inherited(),
             "HOME": str(folder),
             "PORT": str(hub_port),
             "WECHAT_API_URL": self.url,
@@ -127,7 +126,7 @@ def test_it_refuses_production(tmp_path: Path) -> None:
     """Nothing stands in for WeChat in production, whatever else is set."""
     ring = f"production-{SECRET}"
     env = {
-        "PATH": os.environ["PATH"],
+        **inherited(),
         "HUB_ENV": "production",
         "PUBLIC_URL": "https://login.example.com",
         **dict.fromkeys(("JWT_SECRET", "COOKIE_SECRET", "REFRESH_KEYS", "DATA_KEYS", "CODE_PEPPERS"), ring),

@@ -21,6 +21,11 @@ ALLOWED_ORIGIN = "https://shop.example.com"
 SECRET = "test-secret-" * 4
 
 
+def inherited() -> dict[str, str]:
+    """What a process has of the tests' own environment: no setting, and what measures it."""
+    return {name: value for name, value in os.environ.items() if name.startswith(("PATH", "COVERAGE_"))}
+
+
 class HubProcess:
     """One `hub serve`. *env* are its settings; its log is kept in a file."""
 
@@ -35,7 +40,7 @@ class HubProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.at[self.url] = self
         self._env = {
-            "PATH": os.environ["PATH"],
+            **inherited(),
             "HOME": str(folder),
             "PORT": str(self.port),
             "DATABASE_URL": f"sqlite:///{folder / 'hub.db'}",
@@ -44,7 +49,6 @@ class HubProcess:
             "REFRESH_KEYS": f"refresh-{SECRET}",
             "HUB_LIMITS": "off",
             "PYTHONWARNINGS": "error,ignore::DeprecationWarning",
-            **{name: os.environ[name] for name in ("COVERAGE_PROCESS_START",) if name in os.environ},
             **env,
         }
         self._folder = folder

@@ -1,6 +1,5 @@
 """Real worker processes, started by the console script."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.hub import inherited
 from tests.servers.providers import KEY, SECRET, SIGN, TEMPLATE
 
 START_LIMIT = 30.0
@@ -30,12 +30,11 @@ class WorkerProcess:
         self._folder = folder
         self._log_file = folder / f"worker-{number}.log"
         self._env = {
-            "PATH": os.environ["PATH"],
+            **inherited(),
             "HOME": str(folder),
             "DATABASE_URL": database_url,
             "DATA_KEYS": DATA_KEY,
             "PYTHONWARNINGS": "error,ignore::DeprecationWarning",
-            **{name: os.environ[name] for name in ("COVERAGE_PROCESS_START",) if name in os.environ},
             **env,
         }
         self._process: subprocess.Popen[bytes] | None = None
