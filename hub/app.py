@@ -23,6 +23,7 @@ from hub.codes.senders.console import CONSOLE
 from hub.docs.routes import DocsRoutes
 from hub.limits.concurrency import OpenStreams
 from hub.ops.routes import OpsRoutes
+from hub.portal.pages import PortalPages
 from hub.qr.bind import BindRoutes
 from hub.qr.callback.pages import CallbackPages, Way
 from hub.qr.callback.service import Callback
@@ -185,6 +186,16 @@ def create_app(settings: Settings) -> Starlette:
     callback = CallbackPages(
         Callback(attempts, phone, services.states, consents), returns, guard, cookies, outcomes
     )
+    history = LoginHistory(services.store)
+    portal = PortalPages(
+        sessions=sessions,
+        profiles=services.profiles,
+        history=history,
+        place=services.places.name,
+        now=services.store.now,
+        pages=pages,
+        ways=ways,
+    )
     followers = Followers(services.events, sessions)
     account_stream = AccountStream(
         sessions=sessions, followers=followers, streams=streams, sockets=sockets, origins=origins
@@ -208,7 +219,8 @@ def create_app(settings: Settings) -> Starlette:
         *changes.routes(),
         *accounts.routes(),
         *BindRoutes(binding, sessions, services.profiles, guard).routes(),
-        *AuditRoutes(LoginHistory(services.store), sessions.verify, services.places.name).routes(),
+        *AuditRoutes(history, sessions.verify, services.places.name).routes(),
+        *portal.routes(),
         *OpsRoutes(services.store, services.broker, services.background.outbox).routes(),
     ]
     docs = DocsRoutes(

@@ -1,129 +1,86 @@
 /** The phone's confirm page: sends the person's decision once and shows in place what became of it. */
 import { showTime, text } from "./page.js";
 
-const meta = (name) => document.querySelector(`meta[name="${name}"]`).content;
-const ask = document.getElementById("ask");
-const trouble = document.getElementById("trouble");
-const progress = document.getElementById("progress");
-const caution = document.getElementById("caution");
-const acknowledged = document.getElementById("acknowledged");
-const buttons = [...ask.querySelectorAll("[data-action]")];
-
 const REPLY_WITHIN = 15000; // ms
-const OUTCOME = { confirm: "confirmed", cancel: "declined", report: "reported" };
-const REFUSED = { // problem slug → what the person is shown; any other final refusal is "failed" with its message
-  "account-blocked": "account_blocked",
-  "already-bound": "already_bound",
-  "already-claimed": "already_claimed",
-  "attempt-expired": "expired",
-  "attempt-not-found": "not_found",
-  "sign-in-refused": "risk",
-};
-const OVER = ["attempt-failed", "wrong-state"]; // the attempt itself knows why
 const PASSING = [0, 408, 429, 500, 502, 503, 504];
+const TOLD = { confirm: "confirmed", cancel: "declined", report: "reported" };
 
-let busy = false;
-let over = false;
+const $ = (id) => document.getElementById(id);
+const meta = (name) => document.querySelector(`meta[name="${name}"]`).content;
+const [ask, trouble, caution, acknowledged] = ["ask", "trouble", "caution", "acknowledged"].map($);
+const buttons = [...ask.querySelectorAll("[data-action]")];
+const card = (name) => document.querySelector(`template[data-outcome="${name}"]`);
 const end = performance.now() + Number(ask.dataset.expiresIn) * 1000;
-
-const template = (name) => document.querySelector(`template[data-outcome="${name}"]`);
+let busy = false;
 
 function setBusy(yes) {
   busy = yes;
   for (const button of buttons) button.disabled = yes;
-  ask.setAttribute("aria-busy", yes);
+  ask.ariaBusy = String(yes);
+  $("progress").textContent = yes ? text("page.confirm.sending") : "";
 }
 
 function finish(name, message) {
-  if (over) return;
-  over = true;
-  const card = template(name).content.cloneNode(true);
-  if (message) card.querySelector("[data-what]").textContent = message;
-  const heading = card.querySelector("h1");
-  ask.replaceWith(card);
+  busy = true;
+  const shown = card(name).content.cloneNode(true);
+  if (message) shown.querySelector("[data-what]").textContent = message;
+  const heading = shown.querySelector("h1");
+  ask.replaceWith(shown);
   document.title = heading.textContent;
   heading.focus();
 }
 
 async function call(path, options) {
-  const stop = new AbortController();
-  const overdue = setTimeout(() => stop.abort(), REPLY_WITHIN);
+  const headers = { "Accept-Language": document.documentElement.lang, "Content-Type": "application/json", "X-CSRF-Token": meta("csrf-token") };
   try {
-    const response = await fetch(path, {
-      ...options,
-      credentials: "same-origin",
-      cache: "no-store",
-      headers: { "Accept-Language": document.documentElement.lang, ...options.headers },
-      signal: stop.signal,
-    });
-    const reply = await response.json().catch(() => ({}));
-    return { ok: response.ok, status: response.status, reply };
+    const response = await fetch(path, { ...options, headers, cache: "no-store", signal: AbortSignal.timeout?.(REPLY_WITHIN) });
+    return { ok: response.ok, status: response.status, reply: await response.json().catch(() => ({})) };
   } catch {
     return { ok: false, status: 0, reply: {} };
-  } finally {
-    clearTimeout(overdue);
   }
 }
-
-const send = (action) => call("/api/auth/wechat/confirm", {
-  method: "POST",
-  headers: { "Content-Type": "application/json", "X-CSRF-Token": meta("csrf-token") },
-  body: JSON.stringify({ session_id: meta("session-id"), action, acknowledged: acknowledged.checked }),
-});
 
 /** What has become of the attempt: an answer to an earlier tap may have been lost on the way. */
 async function outcomeNow() {
-  const { ok, reply } = await call(`/api/auth/wechat/status/${meta("session-id")}`, {});
-  if (!ok) return null;
-  const { status, reason } = reply.data;
-  const name = status === "failed" ? reason : status;
-  return template(name) ? name : null;
+  const { reply } = await call(`/api/auth/wechat/status/${meta("session-id")}`);
+  const name = reply.data?.reason ?? reply.data?.status;
+  return card(name) ? name : null;
 }
 
-function demandAcknowledgement(message) {
-  caution.hidden = false;
+function tell(message, focused) {
   trouble.textContent = message;
-  trouble.hidden = false;
-  acknowledged.focus();
+  trouble.hidden = !message;
+  focused?.focus();
 }
 
 async function decide({ currentTarget: button }) {
-  if (busy || over) return;
-  if (button.dataset.action === "confirm" && !caution.hidden && !acknowledged.checked) {
-    demandAcknowledgement(text("page.confirm.acknowledge_first"));
+  const { action } = button.dataset;
+  if (busy) return;
+  if (action === "confirm" && !caution.hidden && !acknowledged.checked) {
+    tell(text("page.confirm.acknowledge_first"), acknowledged);
     return;
   }
   setBusy(true);
+  tell("");
   button.dataset.sending = "";
-  trouble.hidden = true;
-  progress.textContent = text("page.confirm.sending");
-  const { ok, status, reply } = await send(button.dataset.action);
+  const body = JSON.stringify({ session_id: meta("session-id"), action, acknowledged: acknowledged.checked });
+  const { ok, status, reply } = await call("/api/auth/wechat/confirm", { method: "POST", body });
   const slug = reply.type?.split("/").pop();
-  const known = REFUSED[slug] ?? (OVER.includes(slug) ? await outcomeNow() : null);
-  progress.textContent = "";
+  const retold = document.querySelector(`template[data-slugs~="${slug}"]`)?.dataset.outcome;
+  const known = ok ? TOLD[action] : ["attempt-failed", "wrong-state"].includes(slug) ? await outcomeNow() : retold;
   delete button.dataset.sending;
-  if (ok) finish(OUTCOME[button.dataset.action]);
+  setBusy(false);
+  if (known) finish(known);
   else if (slug === "confirmation-required") {
-    setBusy(false);
-    demandAcknowledgement(reply.message);
-  } else if (PASSING.includes(status)) {
-    trouble.textContent = reply.message || text("page.confirm.unreachable");
-    trouble.hidden = false;
-    setBusy(false);
-    button.focus();
-  } else finish(known ?? "failed", known ? null : reply.message);
-}
-
-function watchTheTime() {
-  if (!busy && performance.now() >= end) finish("expired");
+    caution.hidden = false;
+    tell(reply.message, acknowledged);
+  } else if (PASSING.includes(status)) tell(reply.message || text("page.confirm.unreachable"), button);
+  else finish("failed", reply.message);
 }
 
 for (const time of ask.querySelectorAll("time")) showTime(time, time.dateTime);
-const portrait = ask.querySelector(".avatar img");
-portrait.addEventListener("error", () => {
-  portrait.hidden = true;
-});
-if (portrait.complete && !portrait.naturalWidth) portrait.hidden = true;
 for (const button of buttons) button.addEventListener("click", decide);
 setBusy(false);
-setInterval(watchTheTime, 1000);
+setInterval(() => {
+  if (!busy && performance.now() >= end) finish("expired");
+}, 1000);

@@ -10,75 +10,66 @@ const FIELD_OF = { // problem slug → the field it is told at; any other is tol
  * *hub* to the address in the form, and may be pressed again after the server's wait; a whole code submits itself.
  */
 export function wire(form, hub, submit) {
-  const { code } = form.elements;
-  const trouble = form.querySelector("[data-trouble]");
-  const said = form.querySelector("[data-said]");
-  const sender = form.querySelector("[data-send]");
+  const { elements } = form;
+  const { code } = elements;
+  const [trouble, said, sender] = ["trouble", "said", "send"].map((name) => form.querySelector(`[data-${name}]`));
   let busy = false;
 
-  const clear = (field) => {
-    field.removeAttribute("aria-invalid");
-    document.getElementById(`${field.id}-error`).textContent = "";
-  };
-  const complain = (field, words) => {
-    if (!field?.getAttribute?.("aria-describedby")) {
-      trouble.textContent = words;
-      trouble.hidden = false;
-      return;
-    }
-    field.setAttribute("aria-invalid", "true");
-    document.getElementById(`${field.id}-error`).textContent = words;
-    field.focus();
+  /** Tell *words* at the field, else above the button; "" takes them back. */
+  const tell = (field, words) => {
+    const place = (field?.id && form.querySelector(`#${field.id}-error`)) || trouble;
+    place.textContent = words;
+    trouble.hidden = !trouble.textContent;
+    if (place === trouble) return;
+    field.ariaInvalid = words ? "true" : null;
+    if (words) field.focus();
   };
   const valid = (fields) => {
-    const wrong = fields.find((field) => field.willValidate && !field.validity.valid);
-    if (wrong) complain(wrong, text(wrong.validity.valueMissing ? "page.form.required" : "page.form.invalid"));
+    const wrong = fields.find((field) => !field.checkValidity());
+    if (wrong) tell(wrong, text(wrong.validity.valueMissing ? "page.form.required" : "page.form.invalid"));
     return !wrong;
-  };
-  const refused = ({ slug, message, errors }) => {
-    const name = FIELD_OF[slug] ?? errors[0]?.field;
-    complain(form.elements[name] ?? form.elements[`current_${name}`], errors.length ? text("page.form.invalid") : message || text("page.form.unreachable"));
   };
 
   /** Run *work* with the form at rest. */
   async function hold(work) {
     if (busy) return;
     busy = true;
-    form.setAttribute("aria-busy", "true");
-    trouble.hidden = true;
+    form.ariaBusy = "true";
+    tell(null, "");
     try {
       await work();
     } catch (problem) {
       if (!("slug" in problem)) throw problem;
-      refused(problem);
-      if (problem.slug === "invalid-code") code.select();
+      const [{ field = FIELD_OF[problem.slug], reason } = {}] = problem.errors;
+      tell(elements[field] ?? elements[`current_${field}`], reason || problem.message || text("page.form.unreachable"));
+      if (field === "code") code.select();
     } finally {
       busy = false;
-      form.removeAttribute("aria-busy");
+      form.ariaBusy = null;
     }
   }
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (valid([...form.elements])) hold(() => submit(Object.fromEntries(new FormData(form))));
+    const given = [...new FormData(form)].filter(([, value]) => value);
+    if (valid([...elements])) hold(() => submit(Object.fromEntries(given)));
   });
   form.addEventListener("input", ({ target }) => {
-    if (target.getAttribute("aria-describedby")) clear(target);
+    if (target.ariaInvalid) tell(target, "");
     if (target !== code) return;
     const digits = Number(code.dataset.digits);
     code.value = code.value.replace(/\D/g, "").slice(0, digits); // whatever was pasted around it
     if (code.value.length === digits) form.requestSubmit();
   });
   form.addEventListener("reset", () => {
-    for (const field of form.querySelectorAll("[aria-invalid]")) clear(field);
-    trouble.hidden = true;
+    for (const field of [...elements, null]) tell(field, "");
     if (said) said.textContent = "";
   });
   sender?.addEventListener("click", () => {
-    const { phone, country_code: country, email } = form.elements;
+    const { phone, country_code: country, email } = elements;
     if (!valid([phone ?? email])) return;
     hold(async () => {
-      const to = { phone: phone?.value || undefined, country_code: country?.value, email: email?.value || undefined };
+      const to = { phone: phone?.value, country_code: country?.value, email: email?.value };
       const wait = await hub.sendCode({ ...to, purpose: sender.dataset.send });
       said.textContent = text("page.form.sent", { address: to.phone ?? to.email });
       code.focus();

@@ -30,9 +30,9 @@ export function showAvatar(avatar, url) {
 }
 
 /** Name the countries of a picker in the page's language. */
-export function nameCountries() {
-  const names = new Intl.DisplayNames(document.documentElement.lang, { type: "region" });
-  for (const option of document.querySelectorAll("[data-region]:not(:only-child)")) {
+export function nameCountries(root = document, lang = document.documentElement.lang) {
+  const names = new Intl.DisplayNames(lang, { type: "region" });
+  for (const option of root.querySelectorAll("[data-region]:not(:only-child)")) {
     option.label = `${option.value} ${names.of(option.dataset.region)}`;
   }
 }

@@ -28,13 +28,18 @@ class Pages:
         self, request: Request, template: str, *, status: int = 200, **context: object
     ) -> HTMLResponse:
         """Return the page; it is never cached, for each belongs to one person and one moment."""
+        html = self.html(request, template, **context)
         lang = language(request)
-        html = self._templates.get_template(template).render(
+        headers = {"cache-control": "no-store", "content-language": lang, "vary": "Accept-Language"}
+        return HTMLResponse(html, status, headers)
+
+    def html(self, request: Request, template: str, **context: object) -> str:
+        """Return what the template makes of *context*."""
+        lang = language(request)
+        return self._templates.get_template(template).render(
             lang=lang,
             t=partial(translate, lang),
             site_name=self._site_name,
             static_version=__version__,
             **context,
         )
-        headers = {"cache-control": "no-store", "content-language": lang, "vary": "Accept-Language"}
-        return HTMLResponse(html, status, headers)

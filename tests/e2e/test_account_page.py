@@ -81,7 +81,7 @@ async def test_devices_come_and_go_live(resident: Resident) -> None:
     """A sign-in elsewhere appears without a reload, and greys out when it ends."""
     page = resident.page
     access_token = await resident.sign_in_on_the_phone()
-    row = page.locator("#devices .row").filter(has_text="Safari · iPhone")
+    row = page.locator("#devices .row").filter(has_text="Mobile Safari, iOS")
     await expect(row).to_be_visible()
     await expect(page.locator("#news")).not_to_be_empty()
     await resident.phone.http.post("/api/logout", headers=_bearer(access_token))
@@ -92,8 +92,8 @@ async def test_devices_come_and_go_live(resident: Resident) -> None:
 async def test_ending_one_device(resident: Resident) -> None:
     """A device that is ended here is signed out there."""
     access_token = await resident.sign_in_on_the_phone()
-    row = resident.page.locator("#devices .row").filter(has_text="iPhone")
-    await row.locator("[data-end]").click()
+    row = resident.page.locator("#devices .row").filter(has_text="Mobile Safari")
+    await row.locator("[id^=end-]").click()
     await expect(row).to_contain_text("Signed out")
     asked = await resident.phone.http.get("/api/user/profile", headers=_bearer(access_token))
     assert asked.status_code == 401
@@ -119,7 +119,7 @@ async def test_being_ended_elsewhere(resident: Resident) -> None:
         "/api/logout-all", json={"except_current": True}, headers=_bearer(access_token)
     )
     assert ended.status_code == 200
-    await expect(resident.page.locator("#away-title")).to_have_text("You are signed out")
+    await expect(resident.page.locator("[data-part=signed_out] h1")).to_be_focused()
     assert await violations(resident.page) == []
 
 
@@ -139,7 +139,7 @@ async def test_without_sockets(hub_on_sqlite: HubProcess, new_page: NewPage, pho
 async def test_rename(resident: Resident) -> None:
     """A device keeps the name that it is given."""
     page = resident.page
-    await page.locator("[data-rename]").click()
+    await page.locator("[data-open=rename]").click()
     await page.locator("#rename-device_name").fill("Work")
     await page.keyboard.press("Enter")
     await expect(page.locator("#devices .row")).to_contain_text("Work")
@@ -174,7 +174,7 @@ async def test_binding_wechat(own_hub: HubProcess, new_page: NewPage) -> None:
     async with page.expect_response("**/api/auth/wechat/qr-code") as answer:
         await page.locator("[data-open=wechat]").click()
     attempt = (await (await answer.value).json())["data"]
-    await expect(page.locator("#code")).to_be_visible()
+    await expect(page.locator("#wechat-code")).to_be_visible()
     assert await violations(page) == []
     async with Phone(own_hub.url) as scanner:
         await scanner.scan(attempt["qr_content"])
@@ -193,7 +193,7 @@ async def _grow_old(hub: HubProcess, page: Page) -> None:
     with sqlite3.connect(hub.database_url.removeprefix("sqlite:///")) as database:
         database.execute("UPDATE user_sessions SET auth_time = '2020-01-01 00:00:00.000'")
     await page.reload()
-    await expect(page.locator("#account")).to_be_visible()
+    await expect(page.locator(".account")).to_be_visible()
 
 
 async def test_reauthentication(own_hub: HubProcess, new_page: NewPage) -> None:
@@ -222,9 +222,8 @@ async def test_reauthentication_by_code(own_hub: HubProcess, new_page: NewPage) 
         await page.locator("[data-open=delete]").click()
         await page.locator("#delete-typed").fill("delete my account")
         await page.keyboard.press("Enter")
-        await page.locator("#by-code").click()
-        await resident.enter_code("reauth_code", resident.email)
-        await expect(page.locator("#away-title")).to_have_text("Your account is deleted")
+        await resident.enter_code("reauth", resident.email)
+        await expect(page.locator("[data-part=deleted] h1")).to_be_visible()
 
 
 async def test_deletion_wants_the_words(resident: Resident) -> None:
@@ -237,9 +236,9 @@ async def test_deletion_wants_the_words(resident: Resident) -> None:
     assert await violations(page) == []
     await page.locator("#delete-typed").fill("delete my account")
     await page.keyboard.press("Enter")
-    await expect(page.locator("#away-title")).to_have_text("Your account is deleted")
+    await expect(page.locator("[data-part=deleted] h1")).to_be_visible()
     await page.reload()
-    await expect(page.locator("#away-link")).to_be_visible()
+    await expect(page.locator("[data-part=signed_out] a")).to_be_visible()
 
 
 async def test_history(resident: Resident) -> None:
@@ -252,14 +251,18 @@ async def test_history(resident: Resident) -> None:
     await page.reload()
     rows = page.locator("#history .row")
     await expect(rows).to_have_count(10)
-    await page.locator("#more").click()
+    await page.locator("[data-do=more]").click()
     await expect(rows).to_have_count(14)
     await expect(rows.nth(10)).to_be_focused()
-    await page.locator("#filter").select_option("failed")
+    await page.locator("#filter").select_option("status=failed")
     await expect(rows).to_have_count(1)
     await expect(rows).to_contain_text(re.compile("Failed.*wrong code or password", re.DOTALL))
-    await page.locator("#filter").select_option("blocked")
-    await expect(page.locator("#history-empty")).to_be_visible()
+    await page.locator("#filter").select_option("status=blocked")
+    await expect(page.locator("#history")).to_contain_text("Nothing here.")
+    await expect(page.locator("#filter")).to_be_focused()
+    await page.locator("#filter").select_option("unusual=true")
+    await expect(rows.first).to_contain_text("The first sign-in from this device.")
+    assert {await mark.inner_text() for mark in await page.locator("#history .mark").all()} == {"Unusual"}
     assert await violations(page) == []
 
 
@@ -267,9 +270,9 @@ async def test_signing_out_in_another_tab(resident: Resident) -> None:
     """A sign-out ends the page in every tab of the browser."""
     other = await resident.page.context.new_page()
     await other.goto(f"{resident.hub.url}/account")
-    await expect(other.locator("#account")).to_be_visible()
+    await expect(other.locator(".account")).to_be_visible()
     await resident.page.locator("#sign-out").click()
-    await expect(other.locator("#away-title")).to_have_text("You are signed out")
+    await expect(other.locator("[data-part=signed_out] h1")).to_be_visible()
 
 
 async def test_tabs_share_one_refresh(resident: Resident) -> None:
@@ -278,8 +281,8 @@ async def test_tabs_share_one_refresh(resident: Resident) -> None:
     for tab in tabs:
         await tab.goto(f"{resident.hub.url}/account", wait_until="commit")
     for tab in tabs:
-        await expect(tab.locator("#account")).to_be_visible()
-    await expect(resident.page.locator("#account")).to_be_visible()
+        await expect(tab.locator(".account")).to_be_visible()
+    await expect(resident.page.locator(".account")).to_be_visible()
 
 
 async def test_binding_over_wechats_own_page(tmp_path: Path, new_page: NewPage) -> None:
@@ -308,11 +311,11 @@ async def test_unreachable(resident: Resident) -> None:
     page = resident.page
     await page.route("**/api/**", lambda route: route.abort())
     await page.reload()
-    await expect(page.locator("#away-title")).to_have_text("No connection")
+    await expect(page.locator("[data-part=unreachable] h1")).to_be_visible()
     assert await violations(page) == []
     await page.unroute("**/api/**")
-    await page.locator("#away-again").click()
-    await expect(page.locator("#account")).to_be_visible()
+    await page.locator("[data-do=begin]").click()
+    await expect(page.locator(".account")).to_be_visible()
 
 
 @pytest.mark.parametrize("locale", ["zh-CN", "en-US"])
@@ -334,6 +337,6 @@ async def test_signed_out_browser_is_shown_the_way(hub_on_sqlite: HubProcess, ne
     """A browser that is not signed in is led to the sign-in page."""
     page = await new_page(locale="zh-CN")
     await page.goto(f"{hub_on_sqlite.url}/account")
-    await expect(page.locator("#away-link")).to_be_visible()
-    await expect(page.locator("#away-title")).to_have_text("您已退出登录")
+    await expect(page.locator("[data-part=signed_out] h1")).to_have_text("您已退出登录")
+    await expect(page.locator("[data-part=signed_out] a")).to_be_visible()
     assert await violations(page) == []

@@ -1,12 +1,14 @@
 """Every page in every variant, rendered as the hub renders it, for tests that read the pages."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from markupsafe import Markup
 from starlette.requests import Request
 
 from hub.app import create_app
+from hub.audit.log import Method, Reason, Status
+from hub.audit.rules import Signal
 from hub.docs.guides import NAMES, guide
 from hub.docs.routes import DocsRoutes
 from hub.errors import kinds
@@ -38,6 +40,7 @@ OUTCOMES = (
     "risk",
     "snapshot_user",
 )
+METHODS = ("scan", "phone", "email", "password")
 DOORS = ("h5", "official_account", "open_platform", "mini_program", "app")
 WAYS = Ways(6, 6, (Country("+86", "CN"), Country("+800", "")))
 REASONS = sorted({move.reason for events in TABLE.values() for move in events.values() if move.reason})
@@ -88,6 +91,10 @@ def _variants() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "sign_in.html", {"door": "h5", **nothing_sent, "framed": False, "finishing": None}
     for bound in (None, "s" * 43):
         yield "account.html", {"ways": WAYS, "bound": bound}
+    for content in _contents():
+        yield "account_content.html", content
+    for by in ("phone", "email"):
+        yield "reset.html", {"ways": WAYS, "by": by}
     for by_cookie in (False, True):
         finishing = {"session_id": "s" * 43, "by_cookie": by_cookie, "home": f"/?state={_NASTY}"}
         choice = {"doors": DOORS, "phone_url": None, "ways": WAYS, "hosted": False, "scan_confirms": False}
@@ -117,6 +124,46 @@ def _variants() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "guides.html", {"guides": listed}
     for each in listed:
         yield "guide.html", {"guide": each, "html": Markup(each.html)}  # noqa: S704 - our own files
+
+
+def _contents() -> Iterator[dict[str, Any]]:
+    """What the account page shows of an account that has everything, and of one that has little."""
+    origin = {"name": _NASTY, "handheld": True, "place": None, "address": "203.0.113.7"}
+    device = {"id": "s", "current": False, "active": False, "last_active_at": "2026-01-05T08:00:00.000Z"}
+    profile: dict[str, Any] = {"avatar_url": _NASTY, "created_at": "2026-01-05T08:00:00.000Z"}
+    empty: dict[str, Any] = {"nickname": None, "username": None, "phone": "", "email": None}
+    tried = {"reason": None, "signals": list(map(str, Signal)), "created_at": "2026-01-05T08:00:00.000Z"}
+    yield {
+        "profile": {
+            **profile,
+            **{name: _NASTY for name in empty},
+            "login_methods": METHODS[1:],
+            "wechat_info": {"nickname": _NASTY},
+        },
+        "devices": [device | origin, {**device, **origin, "current": True, "active": True, "name": ""}],
+        "tries": [
+            *({**tried, **origin, "method": method, "status": "unusual"} for method in get_args(Method)),
+            *({**tried, **origin, "method": "wechat", "status": status} for status in get_args(Status)),
+            *(
+                {**tried, **origin, "method": "wechat", "status": "failed", "reason": reason}
+                for reason in get_args(Reason)
+            ),
+        ],
+        "next_cursor": "c",
+        "chosen": "unusual=true",
+        "proof": {"channel": "phone", "address": "+8613800138000", "digits": 6},
+        "ways": WAYS,
+    }
+    for proof in (None, {"channel": "email", "address": "li@example.com", "digits": 6}):
+        yield {
+            "profile": {**profile, **empty, "login_methods": [], "wechat_info": proof and {"nickname": None}},
+            "devices": [device | origin],
+            "tries": [],
+            "next_cursor": None,
+            "chosen": "",
+            "proof": proof,
+            "ways": Ways(0, 6, ()),
+        }
 
 
 def _api() -> dict[str, Any]:

@@ -17,6 +17,7 @@ NOUNS = {
     "codes": {"audit", "tokens", "accounts"},
     "docs": set(),
     "ops": {"audit", "codes", "tokens", "wechat"},
+    "portal": {"accounts", "audit", "tokens"},
     "qr": {"accounts", "audit", "tokens", "wechat"},
     "tokens": set(),
     "wechat": set(),
