@@ -257,6 +257,7 @@ async def test_history(resident: Resident) -> None:
     await page.locator("#filter").select_option("status=failed")
     await expect(rows).to_have_count(1)
     await expect(rows).to_contain_text(re.compile("Failed.*wrong code or password", re.DOTALL))
+    await page.locator("#filter").focus()
     await page.locator("#filter").select_option("status=blocked")
     await expect(page.locator("#history")).to_contain_text("Nothing here.")
     await expect(page.locator("#filter")).to_be_focused()

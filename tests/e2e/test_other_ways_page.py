@@ -134,7 +134,7 @@ async def test_broken_number(hub_on_sqlite: HubProcess, new_page: NewPage) -> No
     await expect(page.locator("#phone-phone-error")).to_have_text("请填写此项。")
     await page.locator("#phone-phone").fill("12")
     await send.click()
-    await expect(page.locator("#phone-phone-error")).to_have_text("请检查此项。")
+    await expect(page.locator("#phone-phone-error")).to_have_text("这不是电话号码。")
     assert await violations(page) == []
 
 
@@ -187,3 +187,36 @@ async def test_every_way_is_accessible(
         await page.locator(f"#tab-{way}").click()
         assert await violations(page) == [], way
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("way", ["phone", "email"])
+async def test_a_forgotten_password(hub_on_sqlite: HubProcess, new_page: NewPage, way: str) -> None:
+    """A code leads to a new one: what is too weak is told at its field, what is not signs in."""
+    page, address = await new_page(), new_number() if way == "phone" else new_email()
+    received_at = f"+86{address}" if way == "phone" else address
+    async with Person(hub_on_sqlite.url) as person:
+        await person.sign_in(address)
+        before = len(await person.messages(received_at))
+        await page.goto(hub_on_sqlite.url)
+        await page.locator("#tab-password").click()
+        await page.get_by_text("Forgotten your password?").click()
+        if way == "email":
+            await page.get_by_text("Use e-mail instead").click()
+        await page.locator(f"#reset-{way}").fill(address)
+        assert await violations(page) == []
+        await page.locator("[data-send]").click()
+
+        async def arrived() -> bool:
+            return len(await person.messages(received_at)) > before
+
+        await until(arrived)
+        await page.locator("#reset-new_password").fill("password1")
+        await page.locator("#reset-code").fill(await newest_code(person, received_at))
+        trouble = page.locator("#reset-new_password-error")
+        await expect(trouble).to_have_text("Too many people use this password.")
+        await page.locator("#reset-new_password").fill(PASSWORD)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#done h1")).to_be_focused()
+        assert await violations(page) == []
+        entered = await person.post("/api/login/password", account=address, password=PASSWORD)
+        assert entered.status_code == 200, entered.text

@@ -136,7 +136,7 @@ def _contents() -> Iterator[dict[str, Any]]:
     yield {
         "profile": {
             **profile,
-            **{name: _NASTY for name in empty},
+            **dict.fromkeys(empty, _NASTY),
             "login_methods": METHODS[1:],
             "wechat_info": {"nickname": _NASTY},
         },
