@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, NotRequired, Protocol, TypedDict, Unpack
 
+from prometheus_client import Counter
+
 from hub.audit.places import Places
 from hub.limits.networks import counted
 from hub.store.database import Connection, Store
@@ -23,6 +25,8 @@ Reason = Literal[
     "reuse_detected",
     "unknown",
 ]
+SIGN_INS = Counter("hub_sign_ins_total", "Tries to sign in, by what came of them.", ["method", "status"])
+
 _USER_AGENT_LENGTH = 512  # characters; the column's
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from hub.audit import rules
 from hub.audit.alerts import Alerts, Channel, count
 from hub.audit.failures import owner_of
-from hub.audit.log import Device, LoginLog
+from hub.audit.log import SIGN_INS, Device, LoginLog
 from hub.audit.rules import Caution, Signal, Suspicion
 from hub.limits.networks import counted
 from hub.store.database import Connection, Store
@@ -60,6 +60,8 @@ class Reports:
         owner, channels = await self._store.write(work)
         self._read_at = -FRESH
         count(_RAISED)
+        if logged:
+            SIGN_INS.labels("wechat", "failed").inc()
         if owner is not None:
             await self._alerts.announce(owner, channels)
 

@@ -7,7 +7,7 @@ from hub.audit import rules
 from hub.audit.alerts import Alerts, Channel, count
 from hub.audit.devices import device_key
 from hub.audit.failures import Failure, Failures
-from hub.audit.log import Device, LoginLog, Method, Reason, Status
+from hub.audit.log import SIGN_INS, Device, LoginLog, Method, Reason, Status
 from hub.audit.places import Places
 from hub.audit.rules import Recent, Sighting, Signal
 from hub.limits.networks import counted, network
@@ -18,6 +18,7 @@ class Noted(NamedTuple):
     """A sign-in on record: what was unusual about it, and the ways in which its person was told."""
 
     user_id: int
+    method: Method
     raised: tuple[Signal, ...]
     channels: tuple[Channel, ...]
 
@@ -79,10 +80,11 @@ class Signals:
             risk=rules.risk(raised),
             now=now,
         )
-        return Noted(user_id, raised, channels)
+        return Noted(user_id, method, raised, channels)
 
     async def announce(self, noted: Noted) -> None:
         """Count and send what a sign-in has raised, once it is committed."""
+        SIGN_INS.labels(noted.method, "success").inc()
         count(noted.raised)
         await self._alerts.announce(noted.user_id, noted.channels)
 
@@ -132,6 +134,7 @@ class Signals:
             risk=rules.risk(raised),
             now=now,
         )
+        SIGN_INS.labels(method, status).inc()
         self._failures.note(Failure(row_id, user_id, account, method, reason, device, now, raised))
 
     def _sighting(self, key: str, address: str, at: datetime) -> Sighting:

@@ -48,6 +48,8 @@ class Dispatcher:
         self._outbox = outbox
         self._senders = senders
         self._standing = {sender.name: _Standing() for group in senders.values() for sender in group}
+        for name in self._standing:
+            TRIES.labels(name, "ok")  # a provider that nobody has needed yet shows as well
         self._loops: list[asyncio.Task[None]] = []
         self._sending: set[asyncio.Task[None]] = set()
 

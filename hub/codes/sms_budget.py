@@ -4,12 +4,18 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import structlog
+from prometheus_client import Gauge
 
 from hub.codes.addresses import calling_code
 from hub.errors import FieldError, InvalidRequest, SmsBudgetSpent
-from hub.store.database import Connection
+from hub.store.database import Connection, Store
 
 log = structlog.stdlib.get_logger("hub.codes")
+
+SPENT = Gauge(
+    "hub_sms_budget_spent", "SMS counted today (UTC).", ["scope"], multiprocess_mode="livemostrecent"
+)
+BUDGET = Gauge("hub_sms_budget", "SMS that a day may have.", ["scope"], multiprocess_mode="livemostrecent")
 
 _ALL = "all"  # the scope of the whole hub's budget
 
@@ -46,3 +52,12 @@ class SmsBudget:
                 log.error("sms_budget_spent", scope=scope, budget=budget)
                 midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
                 raise SmsBudgetSpent(f"{scope}: {budget} a day", retry_after=(midnight - now).total_seconds())
+
+    async def measure(self, store: Store) -> None:
+        """Set the gauges of what today has used up. Raises StoreUnavailable."""
+        rows = await store.all("codes.spent_today", day=store.now().date().isoformat())
+        spent = {row["scope"]: row["sent"] for row in rows}
+        for scope, budget in {**self._countries, _ALL: self._daily}.items():
+            if budget is not None:
+                BUDGET.labels(scope).set(budget)
+                SPENT.labels(scope).set(spent.get(scope, 0))

@@ -65,6 +65,9 @@ ON CONFLICT (day, scope) DO UPDATE SET sent = sent + 1;
 -- name: spent
 SELECT sent FROM sms_budgets WHERE day = :day AND scope = :scope;
 
+-- name: spent_today
+SELECT scope, sent FROM sms_budgets WHERE day = :day;
+
 -- name: subscribe (mysql)
 INSERT IGNORE INTO email_subscribers (email, anon_id, created_at, updated_at)
 VALUES (:email, :anon_id, :created_at, :created_at);
