@@ -12,6 +12,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount
 
 from hub.accounts.routes import AccountRoutes
+from hub.admin.dashboard import Dashboard
+from hub.admin.operators import Operators
+from hub.admin.routes import AdminRoutes
+from hub.admin.stream import MetricsStream
+from hub.admin.users import Users
 from hub.assets import folder
 from hub.audit.history import LoginHistory
 from hub.audit.routes import AuditRoutes
@@ -22,6 +27,7 @@ from hub.codes.routes import CodeRoutes
 from hub.codes.senders.console import CONSOLE
 from hub.docs.routes import DocsRoutes
 from hub.limits.concurrency import OpenStreams
+from hub.ops import registry
 from hub.ops.routes import OpsRoutes
 from hub.portal.pages import PortalPages
 from hub.qr.bind import BindRoutes
@@ -43,6 +49,7 @@ from hub.tokens.clients import Clients
 from hub.tokens.follow import Followers
 from hub.tokens.oauth.routes import OAuthRoutes
 from hub.tokens.routes import TokenRoutes
+from hub.tokens.sockets import SignedInSockets
 from hub.tokens.stream import AccountStream
 from hub.web.assets import Assets
 from hub.web.context import RequestContext
@@ -197,9 +204,12 @@ def create_app(settings: Settings) -> Starlette:
         ways=ways,
     )
     followers = Followers(services.events, sessions)
-    account_stream = AccountStream(
-        sessions=sessions, followers=followers, streams=streams, sockets=sockets, origins=origins
-    )
+    signed_in = SignedInSockets(sessions=sessions, streams=streams, sockets=sockets, origins=origins)
+    account_stream = AccountStream(signed_in, followers)
+    operators = Operators(services.store, sessions)
+    dashboard = Dashboard(registry.collect, services.measuring.measure, services.store.now)
+    metrics_stream = MetricsStream(signed_in, operators, dashboard)
+    admin = AdminRoutes(operators, Users(services.store), services.administer, pages, services.places.name)
     tokens = TokenRoutes(
         sessions, cookies, origins, guard, services.places.name, code_routes.prove, accounts.prove
     )
@@ -213,6 +223,8 @@ def create_app(settings: Settings) -> Starlette:
         *pushed,
         *(mini.routes() if mini else ()),
         *account_stream.routes(),
+        *metrics_stream.routes(),
+        *admin.routes(),
         *tokens.routes(),
         *oauth.routes(),
         *code_routes.routes(),
@@ -221,7 +233,7 @@ def create_app(settings: Settings) -> Starlette:
         *BindRoutes(binding, sessions, services.profiles, guard).routes(),
         *AuditRoutes(history, sessions.verify, services.places.name).routes(),
         *portal.routes(),
-        *OpsRoutes(services.store, services.broker, services.background.outbox).routes(),
+        *OpsRoutes(services.store, services.broker, services.measuring).routes(),
     ]
     docs = DocsRoutes(
         routes, pages, title=settings.site_name, base_url=settings.base_url, cookie=cookies.name
@@ -238,7 +250,7 @@ def create_app(settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for part in (*services.parts, followers):
+            for part in (*services.parts, followers, dashboard):
                 await part.start()
                 stack.push_async_callback(part.stop)
             yield

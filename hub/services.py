@@ -1,8 +1,10 @@
 """The use cases and what they rest on, joined from the settings; `hub.app` puts the edges before them."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from hub.accounts.admin import Administration
 from hub.accounts.bindings import Bindings
 from hub.accounts.deletion import Deletion
 from hub.accounts.password_change import PasswordChange
@@ -35,6 +37,7 @@ from hub.limits.guard import Guard
 from hub.limits.memory import MemoryLimiter
 from hub.limits.redis import RedisLimiter
 from hub.limits.rules import Limiter
+from hub.ops.measuring import Measuring
 from hub.qr.attempts import Attempts
 from hub.qr.binding import Binding
 from hub.qr.consent import ConsentState
@@ -76,6 +79,7 @@ class Services(NamedTuple):
     broker: Broker
     guard: Guard
     background: Background
+    measuring: Measuring
     places: Places
     info: RequestInfo
     events: AccountEvents
@@ -92,6 +96,7 @@ class Services(NamedTuple):
     contact_binding: ContactBinding
     bindings: Bindings
     deletion: Deletion
+    administer: Callable[[int], Administration]
     attempts: Attempts
     phone: Phone
     redemption: Redemption
@@ -168,6 +173,7 @@ def create_services(settings: Settings) -> Services:
         broker=broker,
         guard=Guard(limiter, enabled=limited),
         background=background,
+        measuring=Measuring(store, background.outbox, budget),
         places=places,
         info=info,
         events=events,
@@ -184,6 +190,13 @@ def create_services(settings: Settings) -> Services:
         contact_binding=ContactBinding(store, codes, bindings),
         bindings=bindings,
         deletion=Deletion(store, sessions),
+        administer=lambda operator: Administration(
+            store,
+            sessions.endings,
+            actor=f"user:{operator}",
+            operator=operator,
+            idle_ttl=settings.refresh_idle_ttl,
+        ),
         attempts=attempts,
         phone=phone,
         redemption=Redemption(attempts, sessions, signals),

@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
 from hub.accounts.usernames import username
-from hub.errors import Conflict, InvalidRequest, NotFound
+from hub.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from hub.store.database import Connection, Row, Store
 from hub.tokens.endings import Endings
 from hub.tokens.session import Ended, EndReason
@@ -21,12 +21,19 @@ _ID = re.compile(r"[1-9][0-9]{0,17}")
 
 
 class Administration:
-    """The use cases, done in the name of *actor*. *idle_ttl* is a session's life without use, in seconds."""
+    """The use cases, done in the name of *actor*. *idle_ttl* is a session's life without use, in seconds.
 
-    def __init__(self, store: Store, endings: Endings, *, actor: str, idle_ttl: int) -> None:
+    With *operator*, the account of who asks, each change demands in its own transaction that this is an
+    administrator, and raises Forbidden where it is none, or not any more.
+    """
+
+    def __init__(
+        self, store: Store, endings: Endings, *, actor: str, idle_ttl: int, operator: int | None = None
+    ) -> None:
         self._store = store
         self._endings = endings
         self._actor = actor
+        self._operator = operator
         self._idle = timedelta(seconds=idle_ttl)
 
     async def find(self, who: str) -> Row:
@@ -58,25 +65,31 @@ class Administration:
             "tokens.devices", user_id=user["id"], expires_at=now, last_active_at=now - self._idle
         )
 
-    async def ban(self, who: str) -> Ended:
-        """Shut the account out and end all its sessions, at once. Raises NotFound, or Conflict if it was."""
+    async def ban(self, who: str, reason: str | None = None) -> Ended:
+        """Shut the account out and end all its sessions, at once.
+
+        Raises NotFound, Conflict if it was banned, or Forbidden where operators name themselves.
+        """
         user, now = await self.find(who), self._store.now()
+        if user["id"] == self._operator:
+            raise Forbidden("nobody bans themselves")
 
         async def work(tx: Connection) -> Ended:
             if not await tx.changed("admin.ban", id=user["id"], updated_at=now):
                 raise Conflict(f"user {user['id']} is banned already")
-            return await self._end(tx, "user.ban", user, "account_blocked", now)
+            return await self._end(tx, "user.ban", user, "account_blocked", now, **_given(reason))
 
         return await self._announced(await self._store.write(work))
 
-    async def unban(self, who: str) -> Row:
+    async def unban(self, who: str, reason: str | None = None) -> Row:
         """Make a banned account active again. Raises NotFound, or Conflict if it was not banned."""
         user, now = await self.find(who), self._store.now()
 
         async def work(tx: Connection) -> None:
             if not await tx.changed("admin.unban", id=user["id"], updated_at=now):
                 raise Conflict(f"user {user['id']} is not banned")
-            await self._record(tx, "user.unban", user, {"before": "banned", "after": "active"}, now)
+            change = {"before": "banned", "after": "active", **_given(reason)}
+            await self._record(tx, "user.unban", user, change, now)
 
         await self._store.write(work)
         return user
@@ -115,16 +128,16 @@ class Administration:
         tx: Connection,
         action: str,
         user: Row,
-        reason: EndReason,
+        cause: EndReason,
         now: datetime,
         *,
         sid: str | None = None,
         **detail: object,
     ) -> Ended:
         if sid is None:
-            ended = await self._endings.end_all(tx, user["id"], reason, now)
+            ended = await self._endings.end_all(tx, user["id"], cause, now)
         else:
-            ended = await self._endings.end(tx, user["id"], [sid], reason, now)
+            ended = await self._endings.end(tx, user["id"], [sid], cause, now)
             if not ended.sids:
                 raise NotFound(f"user {user['id']} has no such session")
         before = {"status": user["status"], "role": user["role"]}
@@ -136,13 +149,20 @@ class Administration:
         return ended
 
     async def _record(
-        self, tx: Connection, action: str, user: Row, detail: dict[str, object], now: datetime
+        self, tx: Connection, action: str, user: Row, detail: Mapping[str, object], now: datetime
     ) -> None:
+        # Read under a lock: of two administrators who ban each other, one is late.
+        if self._operator is not None and not await tx.one("admin.authority", id=self._operator):
+            raise Forbidden(f"user {self._operator} is no administrator")
         await tx.insert(
             "admin.record",
             actor=self._actor[:128],
             action=action,
             target=f"user:{user['id']}",
-            detail=json.dumps(detail),
+            detail=json.dumps(detail, ensure_ascii=False),
             created_at=now,
         )
+
+
+def _given(reason: str | None) -> dict[str, str]:
+    return {} if reason is None else {"reason": reason}

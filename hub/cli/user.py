@@ -67,19 +67,21 @@ def show(actor: str | None, who: str) -> None:
 
 @command.command("ban")
 @click.argument("who")
+@click.option("--reason", help="Why, for the record.")
 @click.pass_obj
-def ban(actor: str | None, who: str) -> None:
+def ban(actor: str | None, who: str, reason: str | None) -> None:
     """Shut an account out and end its sessions at once."""
-    ended = _administer(actor, lambda admin: admin.ban(who))
+    ended = _administer(actor, lambda admin: admin.ban(who, reason))
     click.echo(f"banned user {ended.user_id}, ended {len(ended.sids)} sessions")
 
 
 @command.command("unban")
 @click.argument("who")
+@click.option("--reason", help="Why, for the record.")
 @click.pass_obj
-def unban(actor: str | None, who: str) -> None:
+def unban(actor: str | None, who: str, reason: str | None) -> None:
     """Let a banned account in again."""
-    row = _administer(actor, lambda admin: admin.unban(who))
+    row = _administer(actor, lambda admin: admin.unban(who, reason))
     click.echo(f"user {row['id']} is active")
 
 

@@ -2,10 +2,10 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
+from prometheus_client import REGISTRY, CollectorRegistry, Metric, multiprocess
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -17,6 +17,11 @@ def registry() -> CollectorRegistry:
         multiprocess.MultiProcessCollector(shared)  # type: ignore[no-untyped-call]  # theirs is
         return shared
     return REGISTRY
+
+
+def collect() -> Iterable[Metric]:
+    """Read all metrics."""
+    return registry().collect()
 
 
 @contextmanager

@@ -3,22 +3,19 @@
 import asyncio
 from typing import Literal
 
-import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from typing_extensions import TypedDict
 
-from hub.codes.outbox import Outbox
 from hub.errors import StoreUnavailable
+from hub.ops.measuring import Measuring
 from hub.ops.registry import registry
 from hub.realtime.broker import Broker
 from hub.store.database import Store
 from hub.web.operations import Answer, Nothing, Operation
 from hub.web.shapes import Raw, described
-
-log = structlog.stdlib.get_logger("hub.ops")
 
 TASKS = Gauge(
     "hub_tasks", "Unfinished tasks on the event loop when it was last asked", multiprocess_mode="liveall"
@@ -65,10 +62,10 @@ METRICS = Operation("GET", "/metrics", Nothing, Raw, answers=(Answer(200, "The m
 class OpsRoutes:
     """What an operator's tools ask."""
 
-    def __init__(self, store: Store, broker: Broker, outbox: Outbox) -> None:
+    def __init__(self, store: Store, broker: Broker, measuring: Measuring) -> None:
         self._store = store
         self._broker = broker
-        self._outbox = outbox
+        self._measuring = measuring
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
@@ -95,13 +92,9 @@ class OpsRoutes:
         return JSONResponse(told, 200 if database else 503, {"cache-control": "no-store"})
 
     async def metrics(self, _: Request) -> Response:
-        """Answer in the Prometheus text format; the queue of messages is measured now, worker or not."""
+        """Answer in the Prometheus text format; what is in SQL is measured now."""
         TASKS.set(len(asyncio.all_tasks()))
-        try:
-            async with asyncio.timeout(_READY_TIME):
-                await self._outbox.measure()
-        except (StoreUnavailable, TimeoutError):
-            log.warning("outbox_not_measured")
+        await self._measuring.measure()
         return Response(generate_latest(registry()), media_type=CONTENT_TYPE_LATEST)
 
     async def _reaches_database(self) -> bool:

@@ -42,6 +42,7 @@ _FOLDED = """
     JOIN information_schema.statistics s
       ON s.table_schema = c.table_schema AND s.table_name = c.table_name AND s.column_name = c.column_name
     WHERE c.table_schema = DATABASE() AND c.collation_name IS NOT NULL AND c.collation_name NOT LIKE '%\\_bin'
+    AND c.column_name <> 'nickname'
 """
 
 T = TypeVar("T")
@@ -205,7 +206,7 @@ class Store:
         return await self._reading.submit(ask, repeatable=True)
 
     async def _check_collations(self, link: Link) -> None:
-        """Whatever an index looks up must compare by its bytes: openids differ by case."""
+        """What an index looks up, but for names, must compare by its bytes: openids differ by case."""
         if self.engine == "sqlite":
             return
         rows = await link.fetch(Bound("collations", _FOLDED, ()))

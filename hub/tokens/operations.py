@@ -1,5 +1,6 @@
 """What the endpoints of tokens and sessions declare: what they read, and what they tell."""
 
+from collections.abc import Callable
 from types import NoneType
 from typing import Annotated, Literal
 
@@ -17,7 +18,9 @@ from hub.errors import (
     PasswordLocked,
     Unauthorized,
 )
+from hub.store.database import Row
 from hub.tokens.session import TokenReply
+from hub.web.answers import moment
 from hub.web.operations import Auth, Nothing, Operation
 from hub.web.parsing import Body, Printable, Visible
 from hub.web.shapes import described
@@ -114,6 +117,28 @@ class SessionList(TypedDict):
 
     sessions: list[Session]
     """The sessions, last used first."""
+
+
+def described_session(
+    row: Row, current: str, place: Callable[[str, str], str | None], language: str
+) -> Session:
+    """Return the row of a session as it is told; *current* is the caller's own, *place* names a city."""
+    found = place(row["ip_address"], language) if row["ip_address"] else None
+    return {
+        "id": row["sid"],
+        "current": row["sid"] == current,
+        "device_name": row["device_name"],
+        "device_type": row["device_type"],
+        "device_id": row["device_id"],
+        "ip_address": row["ip_address"],
+        "user_agent": row["user_agent"],
+        "location": found or row["location"],
+        "amr": (row["amr"] or "").split(),
+        "client_id": row["client_id"],
+        "created_at": moment(row["created_at"]),
+        "last_active_at": moment(row["last_active_at"]),
+        "expires_at": moment(row["expires_at"]),
+    }
 
 
 _SESSION_ID = {"id": "The session's id, as the list has it."}

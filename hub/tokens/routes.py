@@ -24,9 +24,9 @@ from hub.tokens.operations import (
     REFRESH_TOKENS,
     RENAME,
     Session,
+    described_session,
 )
 from hub.tokens.service import Prove, Sessions
-from hub.web.answers import moment
 from hub.web.cookies import REFRESH, Cookies
 from hub.web.language import language
 from hub.web.operations import Operation
@@ -173,22 +173,7 @@ class TokenRoutes:
         return await self._sessions.verify(bearer(request))
 
     def _answer(self, request: Request, row: Row, claims: Claims) -> Session:
-        place = self._place(row["ip_address"], language(request)) if row["ip_address"] else None
-        return {
-            "id": row["sid"],
-            "current": row["sid"] == claims.sid,
-            "device_name": row["device_name"],
-            "device_type": row["device_type"],
-            "device_id": row["device_id"],
-            "ip_address": row["ip_address"],
-            "user_agent": row["user_agent"],
-            "location": place or row["location"],
-            "amr": (row["amr"] or "").split(),
-            "client_id": row["client_id"],
-            "created_at": moment(row["created_at"]),
-            "last_active_at": moment(row["last_active_at"]),
-            "expires_at": moment(row["expires_at"]),
-        }
+        return described_session(row, claims.sid, self._place, language(request))
 
     def _signed_out(self, request: Request, operation: Operation[Any, None]) -> Response:
         response = operation.answer(None)

@@ -58,9 +58,9 @@ class Sessions:
         self._single = single_per_type
         self._place = place
         self._revocations = Revocations(store, broker, life=access_tokens.ttl + LEEWAY)
-        self._endings = Endings(self._revocations, events)
+        self.endings = Endings(self._revocations, events)
         self._issuer = Issuer(access_tokens, refresh_keys, self._idle)
-        self._refreshes = Refreshes(store, self._issuer, self._endings, alerts, login_log, place)
+        self._refreshes = Refreshes(store, self._issuer, self.endings, alerts, login_log, place)
 
     async def start(self) -> None:
         """Learn what was revoked lately; the store must have started."""
@@ -114,7 +114,7 @@ class Sessions:
         running = [row for row in rows if row["sid"] is not None]
         ended: tuple[str, ...] = ()
         if old := surplus(running, device.type, cap=self._cap, single=self._single):
-            ended = (await self._endings.end(tx, user["id"], old, "replaced", now)).sids
+            ended = (await self.endings.end(tx, user["id"], old, "replaced", now)).sids
         await tx.post("tokens.create", **session)
         granted = {**session, "role": user["role"], "email": user["email"], "auth_time": now}
         # The end of each session is an event as well.
@@ -170,24 +170,24 @@ class Sessions:
         """End all sessions of this user, but for *except_sid*, in a transaction of its own."""
         now = self._store.now()
         ended = await self._store.write(
-            lambda tx: self._endings.end_all(tx, user_id, reason, now, except_sid=except_sid)
+            lambda tx: self.endings.end_all(tx, user_id, reason, now, except_sid=except_sid)
         )
-        await self._endings.announce(ended)
+        await self.endings.announce(ended)
         return ended
 
     async def end_all(
         self, tx: Connection, user_id: int, reason: EndReason, now: datetime, *, except_sid: str | None = None
     ) -> Ended:
         """As `revoke_all`, in the caller's transaction; after its commit comes `announce_ended`."""
-        return await self._endings.end_all(tx, user_id, reason, now, except_sid=except_sid)
+        return await self.endings.end_all(tx, user_id, reason, now, except_sid=except_sid)
 
     async def outlive(self, tx: Connection, user_id: int, now: datetime) -> None:
         """Keep the ended sessions of an account whose rows are about to go, for all to refuse its tokens."""
-        await self._endings.outlive(tx, user_id, now)
+        await self.endings.outlive(tx, user_id, now)
 
     async def announce_ended(self, ended: Ended) -> None:
         """Let every process refuse the tokens of sessions whose end is committed, and tell the streams."""
-        await self._endings.announce(ended)
+        await self.endings.announce(ended)
 
     async def running(self, user_id: int) -> list[Row]:
         """Return the rows of this user's sessions that still run, last used first."""
@@ -254,8 +254,8 @@ class Sessions:
 
     async def _revoke(self, user_id: int, sids: Sequence[str], reason: EndReason) -> Ended:
         now = self._store.now()
-        ended = await self._store.write(lambda tx: self._endings.end(tx, user_id, sids, reason, now))
-        await self._endings.announce(ended)
+        ended = await self._store.write(lambda tx: self.endings.end(tx, user_id, sids, reason, now))
+        await self.endings.announce(ended)
         return ended
 
 

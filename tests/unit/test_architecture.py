@@ -13,6 +13,7 @@ FLOOR = {"store", "realtime", "limits", "web"}
 ROOT = {"errors", "assets", "__init__"}
 NOUNS = {
     "accounts": {"tokens"},
+    "admin": {"accounts", "codes", "tokens"},
     "audit": set(),
     "codes": {"audit", "tokens", "accounts"},
     "docs": set(),

@@ -1,0 +1,1 @@
+"""What administrators do in the browser: the live figures, and looking after accounts."""

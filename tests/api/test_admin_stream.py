@@ -1,0 +1,222 @@
+"""The dashboard's figures over real sockets: who may, what moves when people sign in, and how it ends."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.code_client import Person, new_number
+from tests.people import Browser, Phone, sign_in
+from tests.servers.hub import HubProcess, shared
+from tests.signing_in import execute
+from tests.streaming import bearer
+from tests.watching import MetricsSocket, make_admin, make_operator, user_id
+
+SIGN_INS = 8
+
+
+@pytest.fixture(params=["embedded", "servers", "unparked"])
+def hub(request: pytest.FixtureRequest) -> HubProcess:
+    """A shared hub on each pair of back ends in turn, and on a server that parks no sockets."""
+    return shared(request)
+
+
+@pytest.fixture
+def own_hub(tmp_path: Path) -> Iterator[HubProcess]:
+    """A hub whose figures nobody else moves."""
+    process = HubProcess(tmp_path).start()
+    yield process
+    process.stop()
+    assert process.defects() == []
+
+
+def counted(frame: Mapping[str, Any], method: str, status: str) -> int:
+    """How many tries of a method ended so, in a frame."""
+    return sum(
+        each["count"] for each in frame["sign_ins"] if (each["method"], each["status"]) == (method, status)
+    )
+
+
+async def test_a_sign_in_moves_the_figures(own_hub: HubProcess) -> None:
+    """Each step of a QR sign-in shows on the socket, in the funnel, in the slots and by method."""
+    async with (
+        MetricsSocket(own_hub.url, await make_operator(own_hub)) as stream,
+        Browser(own_hub.url) as browser,
+        Phone(own_hub.url, "bob") as phone,
+    ):
+        moved = await stream.until(lambda frame: bool(frame["funnel"]["redeemed"] == 1))
+        assert counted(moved, "wechat", "success") == 1
+        await browser.begin()
+        moved = await stream.until(lambda frame: bool(frame["funnel"]["created"] == 2))
+        assert moved["funnel"] == {"created": 2, "scanned": 1, "confirmed": 1, "redeemed": 1}
+        await phone.scan(browser.attempt["qr_content"])
+        moved = await stream.until(lambda frame: bool(frame["funnel"]["scanned"] == 2))
+        assert moved["funnel"]["confirmed"] == 1
+        await phone.answer()
+        await browser.redeem()
+        moved = await stream.until(lambda frame: bool(frame["funnel"]["redeemed"] == 2))
+        assert counted(moved, "wechat", "success") == 2
+        assert sum(point["success"] for point in moved["points"]) >= 1
+        assert sum(bucket["count"] for bucket in moved["latency"]["buckets"]) >= 5
+        assert 0 < moved["latency"]["p50"] <= moved["latency"]["p99"]
+
+
+async def test_frames_follow_each_other(own_hub: HubProcess) -> None:
+    """A snapshot has all slots, a delta only the newest; `seq` grows, and each socket is counted."""
+    reply = await make_operator(own_hub)
+    async with MetricsSocket(own_hub.url, reply) as stream, MetricsSocket(own_hub.url, reply) as other:
+        assert other.snapshot["seq"] >= stream.snapshot["seq"]
+        first = await stream.until(lambda frame: bool(frame["sockets"] == 2))
+        second = await stream.frame()
+        assert second["type"] == "delta"
+        assert second["seq"] > first["seq"] > 0
+        assert 1 <= len(second["points"]) <= 2
+        slots = [datetime.fromisoformat(point["at"]) for point in second["points"]]
+        assert all(slot.timestamp() % second["slot"] == 0 for slot in slots)
+
+
+async def test_failures_show_by_method(own_hub: HubProcess) -> None:
+    """A wrong code and a wrong password are failures of their methods."""
+    async with (
+        MetricsSocket(own_hub.url, await make_operator(own_hub)) as stream,
+        Person(own_hub.url) as person,
+    ):
+        number = new_number()
+        code = await person.code(number)
+        await person.login(number, str(10**6 - 1 - int(code)).zfill(6))
+        await person.post("/api/login/password", account=number, password="wrong one")
+        moved = await stream.until(lambda frame: counted(frame, "password", "failed") == 1)
+        assert counted(moved, "sms_code", "failed") == 1
+        await person.login(number, code)
+        moved = await stream.until(lambda frame: counted(frame, "sms_code", "success") == 1)
+        [queue] = [queue for queue in moved["queues"] if queue["kind"] == "sms"]
+        assert (queue["waiting"], queue["dead"]) == (0, 0)
+
+
+async def test_senders_and_budget(own_hub: HubProcess) -> None:
+    """A sender is there before its first message, and then counts it; the day's budget goes down."""
+    async with (
+        MetricsSocket(own_hub.url, await make_operator(own_hub)) as stream,
+        Person(own_hub.url) as person,
+    ):
+        [sender] = stream.snapshot["senders"]
+        assert sender == {"provider": "console", "ok": 0, "failed": 0, "health": "idle"}
+        await person.code(new_number())
+        moved = await stream.until(lambda frame: bool(frame["senders"][0]["ok"] == 1))
+        assert moved["senders"][0]["health"] == "ok"
+        moved = await stream.until(lambda frame: bool(frame["budgets"] and frame["budgets"][0]["spent"] == 1))
+        assert moved["budgets"][0]["scope"] == "all"
+        assert moved["budgets"][0]["budget"] > 1
+
+
+async def test_errors_show_by_errcode(own_hub: HubProcess) -> None:
+    """What WeChat refuses shows with its call and errcode."""
+    async with (
+        MetricsSocket(own_hub.url, await make_operator(own_hub)) as stream,
+        Browser(own_hub.url) as browser,
+        Phone(own_hub.url, "bob") as phone,
+    ):
+        fault = {"fault": "errcode", "errcode": 45011, "path": "/sns/userinfo", "count": 1}
+        answer = await browser.http.post("/sandbox/faults", json=fault)
+        assert answer.status_code == 200, answer.text
+        await browser.begin()
+        await phone.scan(browser.attempt["qr_content"])
+        moved = await stream.until(lambda frame: bool(frame["errors"]))
+        assert moved["errors"] == [
+            {"source": "wechat", "call": "userinfo", "code": "45011", "count": 1},
+            {"source": "hub", "call": "/api/auth/wechat/callback", "code": "502", "count": 1},
+        ]
+
+
+async def test_the_past_is_there_for_a_later_watcher(own_hub: HubProcess) -> None:
+    """Whoever comes when nobody has watched sees what happened before."""
+    reply = await make_operator(own_hub)
+    async with MetricsSocket(own_hub.url, reply) as stream:
+        await stream.until(lambda frame: bool(frame["sockets"] == 1))
+    await sign_in(own_hub.url, "bob")
+    async with MetricsSocket(own_hub.url, reply) as stream:
+        moved = await stream.until(lambda frame: counted(frame, "wechat", "success") == 2)
+        assert moved["funnel"]["redeemed"] == 2
+
+
+async def test_processes_are_counted_together(tmp_path: Path, hub_env: dict[str, str]) -> None:
+    """Of two processes behind one listener each tells what both have done."""
+    nowhere = "http://127.0.0.1:9"  # WeChat is not needed
+    hub = HubProcess(tmp_path, **hub_env, WECHAT_API_URL=nowhere, WECHAT_OPEN_URL=nowhere)
+    hub.start("--workers", "2")
+    try:
+        async with Person(hub.url) as person:
+            reply = await person.sign_in(new_number())
+        await make_admin(hub, reply)
+        async with MetricsSocket(hub.url, reply) as stream:
+            for _ in range(SIGN_INS):
+                async with Person(hub.url) as person:  # on a connection of its own, so with either process
+                    await person.sign_in(new_number())
+            moved = await stream.until(lambda frame: counted(frame, "sms_code", "success") > SIGN_INS)
+            assert counted(moved, "sms_code", "success") == SIGN_INS + 1
+    finally:
+        hub.stop()
+
+
+async def test_others_are_sent_away(hub: HubProcess) -> None:
+    """Whoever is no administrator is closed with 4500; a bad token with 4401, and none in time as well."""
+    async with MetricsSocket(hub.url, None) as silent:
+        async with MetricsSocket(hub.url, None) as stream:
+            await stream.auth((await sign_in(hub.url, "bob"))["access_token"])
+            assert await stream.closed() == 4500
+        async with MetricsSocket(hub.url, None) as stream:
+            await stream.auth("nonsense")
+            assert await stream.closed() == 4401
+        assert await silent.closed() == 4401
+
+
+async def test_the_end_of_the_session(hub: HubProcess) -> None:
+    """An administrator who signs out, or whose role changes, is closed with 4501."""
+    reply = await make_operator(hub)
+    async with MetricsSocket(hub.url, reply) as stream, httpx2.AsyncClient(base_url=hub.url) as http:
+        await http.post("/api/logout", headers=bearer(reply))
+        assert await stream.closed() == 4501
+    reply = await make_operator(hub)
+    async with MetricsSocket(hub.url, reply) as stream:
+        who = await user_id(hub, reply)
+        done = await asyncio.to_thread(hub.command, "user", "role", str(who), "user")
+        assert done.returncode == 0, done.stderr
+        assert await stream.closed() == 4501
+
+
+async def test_a_role_that_is_taken_in_the_database(own_hub: HubProcess) -> None:
+    """Whoever is administrator no more is sent away while the session runs on."""
+    reply = await make_operator(own_hub)
+    async with MetricsSocket(own_hub.url, reply) as stream:
+        await execute(own_hub.database_url, "UPDATE users SET role = 'user'")
+        assert await stream.closed() == 4500
+    assert await user_id(own_hub, reply) > 0
+
+
+async def test_foreign_page(own_hub: HubProcess) -> None:
+    """Another site's page gets no socket."""
+    with pytest.raises(InvalidStatus) as denied:
+        async with MetricsSocket(own_hub.url, None, origin="https://evil.example"):
+            pass
+    assert denied.value.response.status_code == 403
+
+
+async def test_the_queue_is_measured(own_hub: HubProcess) -> None:
+    """A message that waits shows, with its age."""
+    path = own_hub.database_url.removeprefix("sqlite:///")
+    reply = await make_operator(own_hub)
+    with sqlite3.connect(path) as database:
+        database.execute(
+            "INSERT INTO outbox (kind, reference, payload, next_attempt_at, created_at)"
+            " VALUES ('sms', 'r', 'x', '2999-01-01 00:00:00.000', '2026-01-01 00:00:00.000')"
+        )
+    async with MetricsSocket(own_hub.url, reply) as stream:
+        moved = await stream.until(lambda frame: any(queue["waiting"] for queue in frame["queues"]))
+        [queue] = [queue for queue in moved["queues"] if queue["kind"] == "sms"]
+        assert queue["oldest"] > 0
