@@ -40,6 +40,7 @@ from hub.qr.official_account.pages import LinkPages
 from hub.qr.open_platform.pages import OpenPlatformPages
 from hub.qr.pages import QrPages
 from hub.qr.routes import QrRoutes
+from hub.qr.sign_in.pages import SignInPages
 from hub.qr.sockets import QrSockets
 from hub.qr.watching import WatchRoutes
 from hub.sandbox import sandbox_for
@@ -169,11 +170,16 @@ def create_app(settings: Settings) -> Starlette:
         pages=pages,
         outcomes=outcomes,
         info=services.info,
+        wechat_only=wechat_only,
+        ways=ways,
+    )
+    sign_in = SignInPages(
+        pages=pages,
+        origins=origins,
         doors=door_names,
         frame_origin=doors.frame_origin,
         phone_url=settings.phone_url,
         scan_confirms=settings.wechat_oa_confirm == "auto",
-        wechat_only=wechat_only,
         ways=ways,
     )
     consents: dict[Kind, Consent] = {}
@@ -182,7 +188,7 @@ def create_app(settings: Settings) -> Starlette:
         consents[Kind.H5], returns[Kind.H5] = doors.h5, qr_pages.claimed
     if doors.open_platform:
         window = OpenPlatformPages(
-            attempts, services.redemption, cookies, outcomes, qr_pages.show_sign_in, qr_pages.show_account
+            attempts, services.redemption, cookies, outcomes, sign_in.show, qr_pages.show_account
         )
         consents[Kind.OPEN_PLATFORM], returns[Kind.OPEN_PLATFORM] = doors.open_platform, window.returned
     pushed: list[BaseRoute] = []
@@ -218,6 +224,7 @@ def create_app(settings: Settings) -> Starlette:
         *qr.routes(),
         *watching.routes(),
         *qr_sockets.routes(),
+        *sign_in.routes(),
         *qr_pages.routes(),
         *callback.routes(),
         *pushed,

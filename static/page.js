@@ -1,6 +1,17 @@
 /** What the pages' scripts share: the texts the server put into the page, and times in the reader's own zone. */
 
-const source = (key) => document.querySelector(`template[data-text="${key}"]`);
+const roots = [document];
+
+/** Read texts from *root*, a shadow root, as well. */
+export const readTexts = (root) => roots.unshift(root);
+
+function source(key) {
+  for (const root of roots) {
+    const found = root.querySelector(`template[data-text="${key}"]`);
+    if (found) return found;
+  }
+  return null;
+}
 
 /** Whether the page carries the text *key*, as `<template data-text>`. */
 export const knows = (key) => source(key) !== null;
@@ -15,9 +26,7 @@ export function showTime(element, iso) {
   const when = new Date(iso);
   if (!iso || Number.isNaN(when.getTime())) return;
   element.dateTime = iso;
-  element.textContent = when.toLocaleString(document.documentElement.lang, {
-    year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit",
-  });
+  element.textContent = when.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
 }
 
 /** Show a picture over the silhouette of *avatar*; without one, or if it fails, the silhouette stays. */
@@ -29,7 +38,7 @@ export function showAvatar(avatar, url) {
   else if (image.getAttribute("src") !== url) image.src = url;
 }
 
-/** Name the countries of a picker in the page's language. */
+/** Name the countries of the pickers below *root* in the language *lang*. */
 export function nameCountries(root = document, lang = document.documentElement.lang) {
   const names = new Intl.DisplayNames(lang, { type: "region" });
   for (const option of root.querySelectorAll("[data-region]:not(:only-child)")) {

@@ -1,6 +1,4 @@
-"""The pages: the sign-in page of the desktop, and what a phone sees after a scan."""
-
-from collections.abc import Mapping, Sequence
+"""The pages: what a phone sees after a scan, and the account page."""
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -14,11 +12,10 @@ from hub.qr.binding import Binding
 from hub.qr.consent import Outcome
 from hub.qr.grants import Grant, Grants
 from hub.qr.h5 import H5
-from hub.qr.operations.pages import ACCOUNT_PAGE, LAND, PROBLEM, SIGN_IN_PAGE
+from hub.qr.operations.pages import ACCOUNT_PAGE, LAND, PROBLEM
 from hub.qr.phone import Phone
 from hub.qr.request_info import RequestInfo
-from hub.qr.states import PROVIDER_DOORS, ROTATING_DOORS, Status
-from hub.web.context import CONTENT_SECURITY
+from hub.qr.states import ROTATING_DOORS, Status
 from hub.web.cookies import Cookies
 from hub.web.language import language
 from hub.web.outcomes import Outcomes
@@ -38,13 +35,10 @@ _REASONS = {
 
 
 class QrPages:
-    """`/`, `/account`, `/s/{qr_code}` and the problem pages.
+    """`/account`, `/s/{qr_code}` and the problem pages.
 
-    *h5* is None where the in-app door is not configured. *phone_url* is the simulated phone's address,
-    which only development has. The first of *doors* is the default; *frame_origin* is that of WeChat's pages
-    where they are to be shown in a frame. With *scan_confirms* a scan of the official account's code is all
-    it takes. With *wechat_only* other browsers are told where to open the code. *ways* are what else is
-    offered.
+    *h5* is None where the in-app door is not configured. With *wechat_only* other browsers are told where to
+    open the code. *ways* are what else than a code is offered.
     """
 
     def __init__(
@@ -60,10 +54,6 @@ class QrPages:
         pages: Pages,
         outcomes: Outcomes,
         info: RequestInfo,
-        doors: Sequence[str],
-        frame_origin: str | None,
-        phone_url: str | None,
-        scan_confirms: bool,
         wechat_only: bool,
         ways: Ways,
     ) -> None:
@@ -77,47 +67,16 @@ class QrPages:
         self._pages = pages
         self._outcomes = outcomes
         self._info = info
-        self._doors = doors
-        self._frame_origin = frame_origin
-        self._phone_url = phone_url
-        self._scan_confirms = scan_confirms
         self._wechat_only = wechat_only
         self._ways = ways
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
         return [
-            SIGN_IN_PAGE.route(self.sign_in),
             LAND.route(self._outcomes.readable(self.land)),
             ACCOUNT_PAGE.route(self.account),
             PROBLEM.route(self.problem),
         ]
-
-    async def sign_in(self, request: Request) -> Response:
-        """Show the sign-in page, for the door that `?door=` names or the default one."""
-        door = request.query_params.get("door", "")
-        return self.show_sign_in(request, door if door in self._doors else self._doors[0])
-
-    def show_sign_in(
-        self, request: Request, door: str, finishing: Mapping[str, object] | None = None
-    ) -> Response:
-        """Render the sign-in page; with *finishing* for a person who comes back from WeChat's own page."""
-        framed = self._frame_origin is not None and door in PROVIDER_DOORS
-        page = self._pages.render(
-            request,
-            "sign_in.html",
-            door=door,
-            doors=self._doors,
-            phone_url=self._phone_url,
-            framed=framed,
-            scan_confirms=self._scan_confirms,
-            finishing=finishing,
-            ways=self._ways,
-            hosted="redirect_uri" in request.query_params,
-        )
-        if framed:
-            page.headers["content-security-policy"] = f"{CONTENT_SECURITY}; frame-src {self._frame_origin}"
-        return page
 
     async def account(self, request: Request) -> Response:
         """Show the page on which people look after their account; it asks the API for all that it shows."""

@@ -8,7 +8,10 @@ from starlette.types import Scope
 
 
 class Assets(StaticFiles):
-    """Serves `static/`; browsers ask each time whether a file has changed, so they never mix two releases."""
+    """Serves `static/` to the pages of any site, which load `<login-hub>` from there.
+
+    Browsers ask each time whether a file has changed, so they never mix two releases.
+    """
 
     def file_response(
         self,
@@ -20,4 +23,5 @@ class Assets(StaticFiles):
         """Return the file, or 304 by its ETag."""
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers["cache-control"] = "no-cache"
+        response.headers["access-control-allow-origin"] = "*"
         return response

@@ -21,7 +21,7 @@ async def choose(desktop: Page, hub: HubProcess, door: str) -> None:
     """Open the sign-in page, and take this door by the chooser."""
     await desktop.goto(hub.url)
     await desktop.get_by_role("link", name=DOORS[door]).click()
-    await expect(desktop.locator("#sign-in")).to_have_attribute("data-door", door)
+    await expect(desktop.locator("#sign-in")).to_have_attribute("door", door)
 
 
 async def scan(desktop: Page, phone: Page, hub: HubProcess, person: str) -> None:

@@ -42,6 +42,7 @@ OUTCOMES = (
 )
 METHODS = ("scan", "phone", "email", "password")
 DOORS = ("h5", "official_account", "open_platform", "mini_program", "app")
+METHODS = ("scan", "phone", "email", "password")
 WAYS = Ways(6, 6, (Country("+86", "CN"), Country("+800", "")))
 REASONS = sorted({move.reason for events in TABLE.values() for move in events.values() if move.reason})
 
@@ -75,20 +76,26 @@ def pages() -> Iterator[Page]:
 
 
 def _variants() -> Iterator[tuple[str, dict[str, Any]]]:
+    card: dict[str, Any] = {"ways": WAYS, "methods": METHODS, "leads_to": None, "leads_back": False}
+    card |= {"scan_confirms": False, "framed": False, "finishing": None}
+    page: dict[str, Any] = {"doors": DOORS, "phone_url": None, "asked": {}}
     for door in DOORS:
         for phone_url in (None, "/sandbox/phone"):
-            choice: dict[str, Any] = {"doors": DOORS, "phone_url": phone_url}
-            for hosted in (False, True):
-                choice |= {"ways": WAYS, "hosted": hosted, "scan_confirms": hosted}
-                yield "sign_in.html", {"door": door, **choice, "framed": False, "finishing": None}
-    nothing_sent = {
-        "doors": DOORS,
-        "phone_url": None,
-        "ways": Ways(0, 0, ()),
-        "hosted": False,
-        "scan_confirms": False,
-    }
-    yield "sign_in.html", {"door": "h5", **nothing_sent, "framed": False, "finishing": None}
+            yield "sign_in.html", {**card, **page, "door": door, "phone_url": phone_url}
+            led = {"methods": ["scan"], "leads_back": True, "scan_confirms": True}
+            asked = {"redirect-uri": "https://shop.example", "state": _NASTY}
+            yield (
+                "sign_in.html",
+                {**card, **page, **led, "door": door, "phone_url": phone_url, "asked": asked},
+            )
+    yield (
+        "sign_in.html",
+        {**card, **page, "door": "h5", "ways": Ways(0, 0, ()), "methods": ["scan", "password"]},
+    )
+    for methods in (METHODS, ["phone"]):
+        yield "card.html", {**card, "door": "h5", "methods": methods}
+    led = {"methods": ["scan"], "leads_back": True, "leads_to": f"/?state={_NASTY}"}
+    yield "card.html", {**card, **led, "door": "open_platform"}
     for bound in (None, "s" * 43):
         yield "account.html", {"ways": WAYS, "bound": bound}
     for content in _contents():
@@ -97,9 +104,8 @@ def _variants() -> Iterator[tuple[str, dict[str, Any]]]:
         yield "reset.html", {"ways": WAYS, "by": by}
     for by_cookie in (False, True):
         finishing = {"session_id": "s" * 43, "by_cookie": by_cookie, "home": f"/?state={_NASTY}"}
-        choice = {"doors": DOORS, "phone_url": None, "ways": WAYS, "hosted": False, "scan_confirms": False}
-        window = {"door": "open_platform", **choice, "framed": by_cookie, "finishing": finishing}
-        yield "sign_in.html", window
+        window = {"door": "open_platform", "methods": ["scan"], "framed": by_cookie, "finishing": finishing}
+        yield "sign_in.html", {**card, **page, **window}
     for mismatch in (False, True):
         for purpose in ("login", "bind"):
             yield (

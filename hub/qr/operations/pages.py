@@ -1,23 +1,39 @@
 """The pages that people see."""
 
-from hub.errors import NotFound
+from typing_extensions import TypedDict
+
+from hub.errors import NotFound, OriginNotAllowed
 from hub.qr.official_account.links import PATH as LINKS
 from hub.qr.operations.fields import AT, QR_CODE
 from hub.web.operations import PAGE, Answer, Auth, Nothing, Operation
-from hub.web.shapes import Raw
+from hub.web.shapes import Raw, described
 
-SIGN_IN_PAGE = Operation(
+
+@described
+class Card(TypedDict):
+    """What the element `<login-hub>` shows on a page of another site."""
+
+    html: str
+    """The content of its shadow root."""
+    css: str
+    """The style sheet of that."""
+
+
+_LEADS_BACK = {
+    "door": "How a phone is to come in.",
+    "redirect_uri": "As in the call that begins an attempt.",
+    "state": "As in the call that begins an attempt.",
+    "code_challenge": "As in the call that begins an attempt.",
+    "code_challenge_method": "As in the call that begins an attempt.",
+}
+SIGN_IN_PAGE = Operation("GET", "/", Nothing, Raw, answers=(PAGE,), lenient=_LEADS_BACK)
+CARD = Operation(
     "GET",
-    "/",
+    "/api/card",
     Nothing,
-    Raw,
-    answers=(PAGE,),
-    lenient={
-        "door": "How a phone is to come in.",
-        "redirect_uri": "As in the call that begins an attempt.",
-        "state": "As in the call that begins an attempt.",
-        "code_challenge": "As in the call that begins an attempt.",
-    },
+    Card,
+    problems=(OriginNotAllowed,),
+    lenient={**_LEADS_BACK, "methods": "The ways to offer, of scan, phone, email, password; all by default."},
 )
 ACCOUNT_PAGE = Operation("GET", "/account", Nothing, Raw, answers=(PAGE,))
 _LANDING = (
