@@ -5,7 +5,8 @@ what is said on it keeps its order. Commands are written without an await in bet
 that subscribing and unsubscribing need.
 
 A channel and the key of its snapshot have one name. The snapshot is `seq written body`, a message `seq body`:
-decimal numbers, one space after each, *written* in ms by Redis' clock.
+decimal numbers, one space after each, *written* in ms by Redis' clock. Where Redis takes no snapshot, for its
+memory or its disk is full, the message goes out all the same.
 """
 
 import secrets
@@ -39,8 +40,9 @@ local last = tonumber(string.match(redis.call('GETRANGE', KEYS[1], 0, 20), '^(%d
 if seq < last then return 0 end
 local now = redis.call('TIME')
 local written = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
-redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. written .. ' ' .. ARGV[2], 'PX', ARGV[3])
+local kept = redis.pcall('SET', KEYS[1], ARGV[1] .. ' ' .. written .. ' ' .. ARGV[2], 'PX', ARGV[3])
 if seq > last then redis.call('PUBLISH', KEYS[1], ARGV[1] .. ' ' .. ARGV[2]) end
+if kept.err then return kept end
 return 1
 """
 _SNAPSHOT = Script.of("""
