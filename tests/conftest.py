@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from hub.store import database
 from hub.store.database import Store
@@ -20,6 +21,11 @@ pytest_plugins = [
     "tests.servers.worker",
     "tests.servers.chromium",
 ]
+
+
+# How long an example takes is the machine's affair, and that of the suite's own limit.
+settings.register_profile("hub", deadline=None)
+settings.load_profile("hub")
 
 
 def pytest_configure() -> None:
