@@ -4,20 +4,16 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
-from urllib.parse import urlsplit
 
-_IDENTIFIER: Final = re.compile(r"[!-~]{1,64}")
+from hub.wechat import fields
+
 _CODE: Final = re.compile(r"[!-~]{1,512}")
-_TOKEN: Final = re.compile(r"[!-~]{1,1024}")
 _CALLING_CODE: Final = re.compile(r"[1-9][0-9]{0,2}")
 _NATIONAL_NUMBER: Final = re.compile(r"[0-9]{4,14}")
 _RID: Final = re.compile(r"\b(?:rid|req_id)\s*:\s*([\w-]{1,64})", re.ASCII)
 _HINT: Final = re.compile(r"\bhints?\s*:\s*\[\s*([\w!.-]{1,64})", re.ASCII)
-_CONTROLS: Final = {**dict.fromkeys(range(0x20), " "), **dict.fromkeys(range(0x7F, 0xA0), " ")}
-_TEXT_LIMIT: Final = 64
-_AVATAR_LIMIT: Final = 512
 _LONGEST_LIFE: Final = 30 * 86400
 
 
@@ -142,7 +138,7 @@ def parse(body: bytes) -> dict[str, object]:
 
 def errcode(reply: Mapping[str, object]) -> int:
     """Return the reply's errcode; success has none, or 0. Raises ValueError where it is no number."""
-    return _whole(reply.get("errcode", 0))
+    return fields.whole(reply.get("errcode", 0))
 
 
 def rid(reply: Mapping[str, object]) -> str | None:
@@ -160,28 +156,28 @@ def code_reply(reply: Mapping[str, object]) -> CodeReply:
     Raises ValueError where a member is missing or odd.
     """
     return CodeReply(
-        openid=_identifier(reply, "openid"),
-        unionid=_unionid(reply),
-        scope=_text(reply, "scope"),
+        openid=fields.identifier(reply, "openid"),
+        unionid=fields.unionid(reply),
+        scope=fields.text(reply, "scope"),
         is_snapshot=reply.get("is_snapshotuser") in (1, "1"),
-        access_token=_token(reply, "access_token"),
-        refresh_token=_token(reply, "refresh_token"),
-        expires_in=min(max(_whole(reply.get("expires_in", 7200)), 0), _LONGEST_LIFE),
+        access_token=fields.token(reply, "access_token"),
+        refresh_token=fields.token(reply, "refresh_token"),
+        expires_in=min(max(fields.whole(reply.get("expires_in", 7200)), 0), _LONGEST_LIFE),
     )
 
 
 def profile(reply: Mapping[str, object]) -> Profile:
     """Read the reply of `/sns/userinfo`. Raises ValueError where the openid or unionid is missing or odd."""
     return Profile(
-        openid=_identifier(reply, "openid"),
-        unionid=_unionid(reply),
-        nickname=_text(reply, "nickname"),
-        avatar_url=_address(reply.get("headimgurl")),
-        gender=_gender(reply),
-        country=_text(reply, "country"),
-        province=_text(reply, "province"),
-        city=_text(reply, "city"),
-        language=_text(reply, "language"),
+        openid=fields.identifier(reply, "openid"),
+        unionid=fields.unionid(reply),
+        nickname=fields.text(reply, "nickname"),
+        avatar_url=fields.address(reply.get("headimgurl")),
+        gender=fields.gender(reply),
+        country=fields.text(reply, "country"),
+        province=fields.text(reply, "province"),
+        city=fields.text(reply, "city"),
+        language=fields.text(reply, "language"),
     )
 
 
@@ -191,39 +187,41 @@ def nothing(_: Mapping[str, object]) -> None:
 
 def app_token(reply: Mapping[str, object]) -> AppToken:
     """Read the reply of `/cgi-bin/stable_token`. Raises ValueError where there is no live token in it."""
-    expires_in = min(_whole(reply.get("expires_in")), _LONGEST_LIFE)
+    expires_in = min(fields.whole(reply.get("expires_in")), _LONGEST_LIFE)
     if expires_in < 1:
         raise ValueError("a token without life")
-    return AppToken(_token(reply, "access_token"), expires_in)
+    return AppToken(fields.token(reply, "access_token"), expires_in)
 
 
 def ticket(reply: Mapping[str, object]) -> Ticket:
     """Read the reply of `/cgi-bin/qrcode/create`. Raises ValueError where a member is missing or odd."""
-    url = _address(reply.get("url"))
+    url = fields.address(reply.get("url"))
     if not url:
         raise ValueError("no address to draw")
-    return Ticket(_token(reply, "ticket"), url, _whole(reply.get("expire_seconds")))
+    return Ticket(fields.token(reply, "ticket"), url, fields.whole(reply.get("expire_seconds")))
 
 
 def follower(reply: Mapping[str, object]) -> Follower:
     """Read the reply of `/cgi-bin/user/info`. Raises ValueError where the openid or unionid is odd."""
     return Follower(
-        openid=_identifier(reply, "openid"),
-        unionid=_unionid(reply),
+        openid=fields.identifier(reply, "openid"),
+        unionid=fields.unionid(reply),
         subscribe=reply.get("subscribe") in (1, "1"),
-        nickname=_text(reply, "nickname"),
-        avatar_url=_address(reply.get("headimgurl")),
-        gender=_gender(reply),
-        country=_text(reply, "country"),
-        province=_text(reply, "province"),
-        city=_text(reply, "city"),
-        language=_text(reply, "language")[:16],
+        nickname=fields.text(reply, "nickname"),
+        avatar_url=fields.address(reply.get("headimgurl")),
+        gender=fields.gender(reply),
+        country=fields.text(reply, "country"),
+        province=fields.text(reply, "province"),
+        city=fields.text(reply, "city"),
+        language=fields.text(reply, "language")[:16],
     )
 
 
 def mini_session(reply: Mapping[str, object]) -> MiniSession:
     """Read the reply of `/sns/jscode2session`. Raises ValueError where a member is missing or odd."""
-    return MiniSession(_identifier(reply, "openid"), _unionid(reply), _identifier(reply, "session_key"))
+    return MiniSession(
+        fields.identifier(reply, "openid"), fields.unionid(reply), fields.identifier(reply, "session_key")
+    )
 
 
 def mini_phone(reply: Mapping[str, object]) -> MiniPhone:
@@ -240,7 +238,7 @@ def mini_phone(reply: Mapping[str, object]) -> MiniPhone:
     if not isinstance(mark, dict):
         return MiniPhone(f"+{code}{number}", f"+{code}")
     return MiniPhone(
-        f"+{code}{number}", f"+{code}", _identifier(mark, "appid"), _moment(mark.get("timestamp"))
+        f"+{code}{number}", f"+{code}", fields.identifier(mark, "appid"), fields.moment(mark.get("timestamp"))
     )
 
 
@@ -251,60 +249,3 @@ def image(body: bytes) -> Image | None:
     if body.startswith(b"\xff\xd8\xff"):
         return Image(body, "image/jpeg")
     return None
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, int):
-        return value
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}", value):
-        return int(value)
-    raise ValueError("not a whole number")
-
-
-def _moment(value: object) -> datetime:
-    try:
-        return datetime.fromtimestamp(_whole(value), UTC)
-    except (OverflowError, OSError):
-        raise ValueError("no time") from None
-
-
-def _matching(pattern: re.Pattern[str], value: object) -> str:
-    # An identifier or a token is taken whole or not at all: a shortened one would name somebody else.
-    if isinstance(value, str) and pattern.fullmatch(value):
-        return value
-    raise ValueError("an identifier is missing or malformed")
-
-
-def _identifier(reply: Mapping[str, object], name: str) -> str:
-    return _matching(_IDENTIFIER, reply.get(name))
-
-
-def _token(reply: Mapping[str, object], name: str) -> str:
-    return _matching(_TOKEN, reply.get(name))
-
-
-def _gender(reply: Mapping[str, object]) -> int:
-    return 1 if reply.get("sex") in (1, "1") else 2 if reply.get("sex") in (2, "2") else 0
-
-
-def _unionid(reply: Mapping[str, object]) -> str | None:
-    return _identifier(reply, "unionid") if reply.get("unionid") else None
-
-
-def _text(reply: Mapping[str, object], name: str) -> str:
-    value = reply.get(name)
-    if not isinstance(value, str):
-        return ""
-    # Through UTF-16 a split pair becomes its character, and a lone half, which nothing can store, U+FFFD.
-    whole = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return whole.translate(_CONTROLS).strip()[:_TEXT_LIMIT]
-
-
-def _address(value: object) -> str:
-    # Half an address shows nothing and another scheme could run: a default picture is better than either.
-    if not isinstance(value, str) or not re.fullmatch(rf"https?://[!-~]{{1,{_AVATAR_LIMIT - 8}}}", value):
-        return ""
-    try:
-        return value if urlsplit(value).hostname else ""
-    except ValueError:
-        return ""
