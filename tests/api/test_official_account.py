@@ -118,6 +118,16 @@ async def test_a_link_is_used_once(browser: Browser, hub: HubProcess) -> None:
         assert "Declined" in (await phone.scan(used)).text
 
 
+async def test_a_link_that_has_done_its_work(browser: Browser, hub: HubProcess) -> None:
+    """After the confirmation its own phone is told so, and any other that the link is no more."""
+    used = link(await scan(browser))
+    async with Phone(hub.url) as phone, Phone(hub.url) as another:
+        await phone.scan(used)
+        await phone.answer()
+        assert "Confirmed" in (await phone.scan(used)).text
+        assert "no longer works" in (await another.scan(used)).text
+
+
 async def test_a_snapshot_user(browser: Browser, hub: HubProcess) -> None:
     """Whom WeChat has made up cannot confirm."""
     async with Phone(hub.url, "snapshot") as phone:

@@ -48,7 +48,7 @@ class LinkPages:
             return self._outcomes.show(request, "not_found")
         grant = self._grants.read(request)
         granted = grant is not None and grant.key == attempt.key and grant.subject == attempt.scanned_by
-        if granted or attempt.status is not Status.SCANNED:
+        if granted or attempt.status not in (Status.SCANNED, Status.CONFIRMED):
             return _redirect(f"/s/{attempt.qr_code}", 303)
         if not alive:
             return self._outcomes.show(request, "dead_link")
