@@ -155,8 +155,8 @@ async def find_or_create(tx: Connection, identity: Identity, now: datetime) -> R
     wechat_user_id, unionid = await _written(tx, own, identity, now)
     if own is None or own["id"] is None:
         return await _account(tx, wechat_user_id, unionid, identity, now)
-    if unionid != own["unionid"] and await _owner(tx, unionid, other_than=own["id"]):
-        log.info("unionid_of_another_account", user_id=own["id"], wechat_user_id=wechat_user_id)
+    if unionid != own["unionid"] and (other := await _owner(tx, unionid, other_than=own["id"])):
+        log.warning("unionid_of_another_account", user_id=own["id"], owner_id=other)
         await tx.changed("accounts.set_unionid", id=wechat_user_id, unionid=own["unionid"])
     return _active(await _refreshed(tx, own, identity, now))
 
