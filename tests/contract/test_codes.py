@@ -21,6 +21,7 @@ from hub.store.database import Connection, QueryFailed, Store, connect
 from hub.store.location import Location
 from hub.store.queries import Bound
 from tests.code_sign_in import EMAIL, NUMBER, OWNER, STRANGER, another, ask, channel_of, make_codes, sent
+from tests.scanning import Stopped
 from tests.signing_in import Clock, rows
 
 MINUTE = 60
@@ -269,6 +270,20 @@ async def ask_later(codes: Codes, store: Store, clock: Clock, purpose: Purpose) 
     """Ask for another code once the gap is over."""
     clock.forward(MINUTE)
     return await ask(store, codes, purpose=purpose)
+
+
+async def test_a_lock_ends_at_its_time(codes: Codes, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A millisecond before it the asker is told to wait, and then is let in."""
+    clock = Stopped(store, monkeypatch.setattr)
+    code = await ask(store, codes)
+    for _ in range(3):
+        await refusal(codes, another(code))
+    clock.forward(10 * MINUTE - 0.001)
+    locked = await refusal(codes, code)
+    assert isinstance(locked, CodeLocked)
+    assert locked.retry_after == pytest.approx(0.001)
+    clock.forward(0.001)
+    await check(codes, await ask(store, codes))
 
 
 async def test_a_stranger_locks_only_himself_out(codes: Codes, store: Store, clock: Clock) -> None:
