@@ -6,6 +6,7 @@
 # make bench-soak    see how the hub grows with its sockets, and ten minutes of coming and going
 # make bench-readme  write what both have found into the README
 # make check  lint and types alone
+# make audit  hold the pinned versions of all libraries against the published advisories
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,7 +17,7 @@ IN_TWO := --numprocesses 2 --dist loadfile $(ALONE:%=--ignore=%)
 # What tests write is thrown away soon: it is kept in memory, where there is room for it.
 ROOMY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
 
-.PHONY: run test fuzz faults bench bench-soak bench-readme check servers clean
+.PHONY: run test fuzz faults bench bench-soak bench-readme check audit servers clean
 
 run: .venv/run
 	$(BIN)/hub serve
@@ -48,6 +49,13 @@ check: .venv/test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# The auditor has an environment of its own: what it needs is nothing to the hub.
+audit: .venv/audit
+	$(BIN)/python .ci/audit.py .venv/audit/bin/pip-audit constraints.txt
+
+.venv/audit: | .venv/bin/pip
+	$(PYTHON) -m venv $@ && $@/bin/pip install --quiet pip-audit==2.10.1 || rm -rf $@
 
 # Debian's Python has no ensurepip without the package python3-venv; its own pip then brings one in.
 .venv/bin/pip:
