@@ -71,12 +71,13 @@ class HttpProtocol(HttpToolsProtocol):
     server_state: State
     flow: Flow
 
-    _unfed = b""
+    _unfed = memoryview(b"")
     _fed = b""  # the piece at hand
     _head = 0  # bytes of an unfinished head, but for the piece in which it began
     _begun = False  # in the piece at hand
     _late: asyncio.TimerHandle | None = None  # there is one while a head is awaited
     _refused = False
+    _unwanted: asyncio.TimerHandle | None = None  # there is one while a body comes that was answered already
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Await the first request."""
@@ -87,7 +88,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Await nothing more."""
         self._have_head()
-        self._unfed = b""
+        self._have_body()
+        self._unfed = memoryview(b"")
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -104,21 +106,28 @@ class HttpProtocol(HttpToolsProtocol):
         if self.server_state.leaving and self.cycle is not None:
             self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"close")]
 
+    def on_message_complete(self) -> None:
+        """Serve the request with all of its body."""
+        super().on_message_complete()
+        self._have_body()
+
     def on_response_complete(self) -> None:
-        """Go on with what has come meanwhile."""
+        """Go on with what has come meanwhile; the rest of a body must come soon, for nobody waits for it."""
         super().on_response_complete()
+        if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
+            self._unwanted = self.loop.call_later(REFUSED_TIME, self.transport.close)
         if self._unfed and not self.pipeline:
             self.loop.call_soon(self._feed)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come; a head that is too large already is refused (RFC 6585 section 5)."""
-        self._unfed += data
+        self._unfed = memoryview(bytes(self._unfed) + data if self._unfed else data)
         self._feed()
 
     def _feed(self) -> None:
         """Parse piece by piece, while there is no request that waits for the answer to another one."""
         while self._unfed and not (self._refused or self.pipeline or self.transport.is_closing()):
-            self._fed, self._unfed = self._unfed[:PIECE], self._unfed[PIECE:]
+            self._fed, self._unfed = bytes(self._unfed[:PIECE]), self._unfed[PIECE:]
             self._begun = False
             super().data_received(self._fed)
             if self.parser is None:  # the sockets' protocol has it all
@@ -128,7 +137,7 @@ class HttpProtocol(HttpToolsProtocol):
                 if self._head > HEAD_LIMIT and not self.transport.is_closing():
                     self._refuse()
         if self._refused or self.transport.is_closing():
-            self._unfed = b""
+            self._unfed = memoryview(b"")
         held, self.flow.holds = self.flow.holds, bool(self._unfed)
         if self.flow.holds:
             self.flow.pause_reading()
@@ -142,7 +151,7 @@ class HttpProtocol(HttpToolsProtocol):
         """
         upgrade = sys.exception()
         rest = self._fed[upgrade.args[0] :] if isinstance(upgrade, HttpParserUpgrade) else b""
-        rest, self._fed, self._unfed = rest + self._unfed, b"", b""
+        rest, self._fed, self._unfed = rest + bytes(self._unfed), b"", memoryview(b"")
         request = self._handshake()
         if request is None:
             self.send_400_response("Invalid HTTP request received.")
@@ -183,6 +192,11 @@ class HttpProtocol(HttpToolsProtocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+    def _have_body(self) -> None:
+        if self._unwanted is not None:
+            self._unwanted.cancel()
+            self._unwanted = None
 
     def _refuse(self) -> None:
         # Closing with something unread would reset the connection, and the answer would be lost with it.

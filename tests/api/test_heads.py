@@ -1,6 +1,7 @@
 """The head of a request: how large it may be, and how long it may take."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -108,6 +109,43 @@ async def test_requests_sent_ahead_are_answered_in_order(size: int) -> None:
 
 async def _echo(request: Request) -> Response:
     return Response(await request.body())
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 9000", b"Transfer-Encoding: chunked"], ids=["sized", "chunked"]
+)
+async def test_the_rest_of_a_refused_body_is_not_awaited(
+    monkeypatch: pytest.MonkeyPatch, framing: bytes
+) -> None:
+    """Who is answered before the body has ended, and sends on, does not stay."""
+    monkeypatch.setattr(server, "REFUSED_TIME", 0.2)
+    async with serving() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
+        reading = asyncio.create_task(reader.read())
+
+        async def ended() -> bool:
+            writer.write(b"1\r\na\r\n")
+            return reading.done()
+
+        await until(ended)
+        with contextlib.suppress(ConnectionResetError):
+            assert (await reading).endswith(b"served")
+        writer.close()
+
+
+async def test_a_body_that_ends_after_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection serves the next request, however much later it comes."""
+    monkeypatch.setattr(server, "REFUSED_TIME", 0.2)
+    async with serving() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(20):
+            for _ in range(2):
+                writer.write(b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbo")
+                await reader.readuntil(b"served")
+                writer.write(b"dy")
+                await asyncio.sleep(0.4)  # twice the limit
+        writer.close()
 
 
 async def test_a_head_in_time_is_served(monkeypatch: pytest.MonkeyPatch) -> None:

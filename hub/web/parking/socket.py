@@ -14,7 +14,7 @@ log = structlog.stdlib.get_logger("hub.web")
 
 _UNSENT = 8 * 1024  # bytes that may wait for a reader before it counts as stalled
 
-_AT_ONCE = 16  # frames taken before others have their turn
+_AT_ONCE = 4  # frames taken before others have their turn
 
 # What a socket is in the middle of.
 _BUSY = 1  # a message is being answered
