@@ -5,6 +5,7 @@
 # make bench  measure beside other servers, and print the tables (some twelve minutes)
 # make bench-soak    see how the hub grows with its sockets, and ten minutes of coming and going
 # make bench-readme  write what both have found into the README
+# make pictures   take the pictures of the README anew
 # make check  lint and types alone
 # make audit  hold the pinned versions of all libraries against the published advisories
 
@@ -17,7 +18,7 @@ IN_TWO := --numprocesses 2 --dist loadfile $(ALONE:%=--ignore=%)
 # What tests write is thrown away soon: it is kept in memory, where there is room for it.
 ROOMY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
 
-.PHONY: run test fuzz faults bench bench-soak bench-readme check audit servers clean
+.PHONY: run test fuzz faults bench bench-soak bench-readme pictures check audit servers clean
 
 run: .venv/run
 	$(BIN)/hub serve
@@ -44,6 +45,9 @@ bench-soak: .venv/test servers
 
 bench-readme: .venv/test
 	$(BIN)/python -m tests.bench.readme $(wildcard var/bench.json var/bench-soak.json)
+
+pictures: .venv/test servers
+	$(BIN)/python -m tests.pictures
 
 check: .venv/test
 	$(BIN)/ruff check
