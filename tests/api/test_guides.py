@@ -32,3 +32,10 @@ def test_unknown_guides(get: httpx2.Client) -> None:
     """What is no guide is not found, whatever its name looks like."""
     for name in ("nothing", "embed.md", "..%2f..%2fsettings", "EMBED"):
         refused(get.get(f"/docs/guides/{name}"), 404, "not-found")
+
+
+def test_guides_in_chinese(get: httpx2.Client) -> None:
+    """A guide that is translated comes in the reader's language."""
+    page = get.get("/docs/guides/embed", headers={"accept-language": "zh-CN"})
+    assert '<article class="guide" lang="zh-CN">' in page.text
+    assert "五分钟接入登录" in page.text
