@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -87,6 +88,43 @@ async def test_each_address_has_its_own(hub: HubProcess, browser: Browser) -> No
         assert (await other.http.post(f"{AT}/qr-code")).status_code == 200
     answer = await browser.http.post(f"{AT}/token", json={"session_id": "s" * 43})
     refused(answer, 404, "attempt-not-found")
+
+
+LIMITED_OTHERWISE = {
+    "post /api/auth/wechat/qr-code",
+    "post /api/auth/wechat/scan",
+    "post /api/auth/wechat/confirm",
+    "get /api/auth/wechat/status/{session_id}",
+    "get /api/auth/wechat/events/{session_id}",
+    "get /api/sessions/events",
+    "post /oauth/introspect",  # by failed authentication alone
+    "post /api/send-code",
+    "post /api/send-verification-code",
+}
+
+
+async def test_who_guesses_is_stopped_everywhere(hub: HubProcess, browser: Browser) -> None:
+    """A thousand guesses in ten minutes, at whichever call, are all that an address has for all of them."""
+
+    async def guess() -> int:
+        return (await browser.redeem("s" * 43)).status_code
+
+    for _ in range(20):
+        assert {404} == set(await asyncio.gather(*(guess() for _ in range(50))))
+    paths = (await browser.http.get("/openapi.json")).json()["paths"]
+    limited = {
+        f"{method} {path}"
+        for path, calls in paths.items()
+        for method, call in calls.items()
+        if isinstance(call, dict) and "429" in call.get("responses", {})
+    }
+    open_ = set()
+    for name in limited:
+        method, path = name.split(" ")
+        answer = await browser.http.request(method, re.sub("[{}]", "", path), json={})
+        if answer.status_code != 429:
+            open_.add(name)
+    assert open_ == LIMITED_OTHERWISE
 
 
 @pytest.mark.parametrize(
