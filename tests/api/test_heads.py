@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from hub import server
+from hub.web import connections
 from tests.servers.hub import HubProcess
 from tests.servers.waiting import until
 
@@ -65,7 +66,7 @@ async def serving(app: ASGIApp | None = None) -> AsyncIterator[int]:
     settings = server.config(app or PlainTextResponse("served"), host="127.0.0.1", port=0, proxies=[])
     settings.lifespan = "off"
     running = uvicorn.Server(settings)
-    running.server_state = server.State()
+    running.server_state = connections.State()
     task = asyncio.create_task(running.serve())
 
     async def started() -> bool:
@@ -84,7 +85,7 @@ async def serving(app: ASGIApp | None = None) -> AsyncIterator[int]:
 )
 async def test_a_head_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
     """A connection that never asks for anything does not stay; what was asked before is answered."""
-    monkeypatch.setattr(server, "HEAD_TIME", 0.2)
+    monkeypatch.setattr(connections, "HEAD_TIME", 0.2)
     async with serving() as port:
         answer = await answers(port, sent)
     assert answer.count(b"served") == sent.count(b"\r\n\r\n")
@@ -118,7 +119,7 @@ async def test_the_rest_of_a_refused_body_is_not_awaited(
     monkeypatch: pytest.MonkeyPatch, framing: bytes
 ) -> None:
     """Who is answered before the body has ended, and sends on, does not stay."""
-    monkeypatch.setattr(server, "REFUSED_TIME", 0.2)
+    monkeypatch.setattr(connections, "REFUSED_TIME", 0.2)
     async with serving() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
@@ -136,7 +137,7 @@ async def test_the_rest_of_a_refused_body_is_not_awaited(
 
 async def test_a_body_that_ends_after_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection serves the next request, however much later it comes."""
-    monkeypatch.setattr(server, "REFUSED_TIME", 0.2)
+    monkeypatch.setattr(connections, "REFUSED_TIME", 0.2)
     async with serving() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         async with asyncio.timeout(20):
@@ -150,7 +151,7 @@ async def test_a_body_that_ends_after_its_answer(monkeypatch: pytest.MonkeyPatch
 
 async def test_a_head_in_time_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is for the head alone: it ends no answer and no connection that is kept alive."""
-    monkeypatch.setattr(server, "HEAD_TIME", 0.2)
+    monkeypatch.setattr(connections, "HEAD_TIME", 0.2)
     async with serving() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(3):
