@@ -19,6 +19,7 @@ UNAVAILABLE = Counter("hub_store_unavailable_total", "Units that failed for want
 
 _PING_AFTER = 30.0
 _BACKOFF_FIRST, _BACKOFF_MOST = 0.1, 1.0
+_FAILURES = (LinkLost, Refused, Contended, TimeoutError)
 
 
 def unavailable(cause: str, reason: str) -> StoreUnavailable:
@@ -33,23 +34,24 @@ class Opener:
     def __init__(self, name: str, connect: Callable[[], Awaitable[Link]]) -> None:
         self._name = name
         self._connect = connect
-        self._away = False
+        self.failure: str | None = None
+        """Why the last try failed, if it did."""
         self._dropped: set[asyncio.Task[None]] = set()
 
     async def open(self) -> Link:
         """Open one. Raises LinkLost, Refused or Contended."""
         link = await self._connect()
         CONNECTIONS.inc()
-        if self._away:
-            self._away = False
+        if self.failure:
+            self.failure = None
             log.info("database_back", lane=self._name)
         return link
 
     def failed(self, error: Exception) -> None:
         """Tell that the last try failed."""
-        if not self._away:
-            self._away = True
-            log.warning("database_unreachable", lane=self._name, error=str(error) or "no answer in time")
+        known, self.failure = self.failure, str(error) or "no answer in time"
+        if not known:
+            log.warning("database_unreachable", lane=self._name, error=self.failure)
 
     def drop(self, link: Link) -> None:
         """Throw *link* away; only `drain` waits until it is gone."""
@@ -76,31 +78,63 @@ class Connector:
         self._failures = 0
         self._retry_at = 0.0
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, for all that is known."""
+        return self._link is not None and self._link.alive
+
+    def at_hand(self) -> bool:
+        """Say whether there is a connection that needs no check."""
+        return self.connected and not self._rested()
+
+    async def ready(self, seconds: float) -> bool:
+        """Check the connection or try once to open one, for so long; tell whether there is one."""
+        if await self._sound():
+            return True
+        try:
+            await self._open(asyncio.get_running_loop().time() + seconds)
+        except _FAILURES:
+            return False
+        return True
+
     async def link(self, deadline: float) -> Link:
         """Return the connection, opened where need be. Raises StoreUnavailable at *deadline* (loop time)."""
-        loop = asyncio.get_running_loop()
-        if self._link:
-            rested = loop.time() - self._used_at >= _PING_AFTER
-            if self._link.alive and (not rested or await _answers(self._link)):
-                return self._link
-            self.drop()
         while True:
-            error: Exception
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await asyncio.sleep(self._retry_at - loop.time())
-                    self._link = await self._opener.open()
-            except (LinkLost, Refused, Contended, TimeoutError) as failure:
-                error = failure
-            else:
-                self._failures, self._retry_at = 0, 0.0
+            if await self._sound() and self._link:
                 return self._link
+            try:
+                await self._open(deadline)
+            except _FAILURES as error:
+                if self._retry_at >= deadline:
+                    raise unavailable("unreachable", f"no connection: {error}") from error
+
+    def _rested(self) -> bool:
+        return asyncio.get_running_loop().time() - self._used_at >= _PING_AFTER
+
+    async def _sound(self) -> bool:
+        """Say whether there is a connection, checked after a rest; one that does not answer is dropped."""
+        if self._link is None:
+            return False
+        if self._link.alive and (not self._rested() or await _answers(self._link)):
+            self._used_at = asyncio.get_running_loop().time()
+            return True
+        self.drop()
+        return False
+
+    async def _open(self, deadline: float) -> None:
+        """Try once, after the pause that is due. Raises what has failed, TimeoutError at *deadline*."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await asyncio.sleep(self._retry_at - loop.time())
+                self._link = await self._opener.open()
+        except _FAILURES as error:
             self._opener.failed(error)
             self._failures += 1
             pause = min(_BACKOFF_FIRST * 2 ** min(self._failures, 10), _BACKOFF_MOST)
             self._retry_at = loop.time() + pause * random.uniform(0.5, 1)  # noqa: S311 - spreads rivals only
-            if self._retry_at >= deadline:
-                raise unavailable("unreachable", f"no connection: {error}") from error
+            raise
+        self._failures, self._retry_at, self._used_at = 0, 0.0, loop.time()
 
     def used(self) -> None:
         """Note that the work on it has ended; let go of it where it has broken."""

@@ -50,19 +50,22 @@ class _Unit:
 
 
 class _Worker:
-    """Owns one connection; its inbox takes a unit, or None for letting go of the connection."""
+    """Owns one connection; its inbox takes a unit, or None for a look at what waits, or at *dismissed*."""
 
-    __slots__ = ("connector", "inbox")
+    __slots__ = ("connector", "dismissed", "inbox")
 
     def __init__(self, opener: Opener) -> None:
         self.connector = Connector(opener)
+        self.dismissed = False  # to let go of the connection
         self.inbox: asyncio.Future[_Unit | None]
 
 
 class Lane:
     """Up to *size* connections made by *connect* when they are needed, and the queue before them.
 
-    A unit waits at most *wait* seconds for a connection and may hold it *limit* seconds.
+    A worker takes a unit only when it has its connection, so where the database lets in fewer than *size* the
+    others do all the work. A unit waits at most *wait* seconds for a connection and may hold it *limit*
+    seconds.
     """
 
     def __init__(
@@ -111,12 +114,15 @@ class Lane:
             raise unavailable("stopped", "the store is not running")
         loop = asyncio.get_running_loop()
         unit = _Unit(run, repeatable, loop.create_future(), loop.time())
-        if self._idle:
-            self._idle.pop().inbox.set_result(unit)
+        worker = next((worker for worker in reversed(self._idle) if worker.connector.at_hand()), None)
+        if worker:
+            self._hand(worker, unit)
         else:
             self._waiting[unit] = None
             WAITING.inc()
             unit.timer = loop.call_later(self._wait, self._give_up, unit)
+            if worker := self._connected() or (self._idle[-1] if self._idle else None):
+                self._hand(worker, None)
         try:
             result: T = await unit.future
         except asyncio.CancelledError:
@@ -126,6 +132,13 @@ class Lane:
             raise
         return result
 
+    def _connected(self) -> _Worker | None:
+        return next((worker for worker in reversed(self._idle) if worker.connector.connected), None)
+
+    def _hand(self, worker: _Worker, unit: _Unit | None) -> None:
+        self._idle.remove(worker)
+        worker.inbox.set_result(unit)
+
     def _withdraw(self, unit: _Unit) -> bool:
         if unit not in self._waiting:
             return False
@@ -134,9 +147,15 @@ class Lane:
         return True
 
     def _give_up(self, unit: _Unit) -> None:
-        if self._withdraw(unit):
-            cause = f"no connection within {self._wait:g} s" if self._open else "the store is stopping"
-            unit.future.set_exception(unavailable("wait", cause))
+        if not self._withdraw(unit):
+            return
+        if not self._open:
+            error = unavailable("stopped", "the store is stopping")
+        elif self._opener.failure:
+            error = unavailable("unreachable", f"no connection: {self._opener.failure}")
+        else:
+            error = unavailable("wait", f"no connection within {self._wait:g} s")
+        unit.future.set_exception(error)
 
     def _taken(self, unit: _Unit) -> None:
         WAITING.dec()
@@ -145,27 +164,32 @@ class Lane:
 
     def _dismiss(self, workers: list[_Worker]) -> None:
         for worker in list(workers):
-            self._idle.remove(worker)
-            worker.inbox.set_result(None)
+            worker.dismissed = True
+            self._hand(worker, None)
 
     async def _live(self, worker: _Worker) -> None:
-        loop = asyncio.get_running_loop()
+        loop, connector = asyncio.get_running_loop(), worker.connector
         try:
             while self._open or self._waiting:
-                unit: _Unit | None
-                if self._waiting:
-                    unit, _ = self._waiting.popitem(last=False)
-                    self._taken(unit)
-                else:
+                unit: _Unit | None = None
+                if not self._waiting:
                     worker.inbox = loop.create_future()
                     self._idle.append(worker)
                     unit = await worker.inbox
-                if unit is None:
-                    await worker.connector.close()
-                elif not unit.future.done():
-                    await self._serve(worker.connector, unit)
+                elif connector.at_hand() or await connector.ready(self._wait):
+                    if self._waiting:
+                        unit, _ = self._waiting.popitem(last=False)
+                        self._taken(unit)
+                elif other := self._connected():
+                    self._hand(other, None)
+                if unit is not None:
+                    if not unit.future.done():
+                        await self._serve(connector, unit)
+                elif worker.dismissed:
+                    worker.dismissed = False
+                    await connector.close()
         finally:
-            await worker.connector.close()
+            await connector.close()
 
     async def _serve(self, connector: Connector, unit: _Unit) -> None:
         """Run one unit and tell its caller."""
