@@ -209,5 +209,6 @@ document.addEventListener("click", ({ target }) => {
 });
 document.addEventListener("change", ({ target }) => target.id === "filter" && read().catch(failed));
 document.addEventListener("close", ({ target }) => target.id === "wechat" && hub.cancel(), true);
+document.addEventListener("error", ({ target }) => { target.hidden = target.matches(".avatar img"); }, true);
 hub.onSignedOut = () => show("signed_out");
 begin();

@@ -79,6 +79,10 @@ async function decide({ currentTarget: button }) {
 }
 
 for (const time of ask.querySelectorAll("time")) showTime(time, time.dateTime);
+const portrait = ask.querySelector(".avatar img");
+const seen = () => { portrait.hidden = !portrait.naturalWidth; }; // else the silhouette is
+portrait.onerror = seen;
+if (portrait.complete) seen();
 for (const button of buttons) button.addEventListener("click", decide);
 setBusy(false);
 setInterval(() => {

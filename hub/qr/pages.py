@@ -124,17 +124,21 @@ class QrPages:
 
     def _to_consent(self, request: Request, attempt: Attempt) -> Response:
         if attempt.door == "official_account":
-            return self._outcomes.show(request, "open_in_wechat")  # by the picture, whose content is WeChat's
+            return self._open_in_wechat(request, attempt)  # by the picture, whose content is WeChat's
         if attempt.door not in ROTATING_DOORS:  # its code leads elsewhere
             return self._outcomes.show(request, "not_found")
         if self._h5 is None or attempt.door == "app":
             return self._outcomes.show(request, "open_in_app")
         if self._wechat_only and "micromessenger" not in request.headers.get("user-agent", "").lower():
-            return self._outcomes.show(request, "open_in_wechat")
+            return self._open_in_wechat(request, attempt)
         secret = self._cookies.binding_or_new(request)
         response = RedirectResponse(self._h5.consent_url(attempt, secret), 302, {"cache-control": "no-store"})
         self._cookies.bind(request, response, secret)
         return response
+
+    def _open_in_wechat(self, request: Request, attempt: Attempt) -> Response:
+        picture = f"/api/auth/wechat/qr-code/{attempt.qr_code}.svg"
+        return self._outcomes.show(request, "open_in_wechat", picture=picture)
 
     async def _confirm(self, request: Request, attempt: Attempt, grant: Grant) -> Response:
         left = (attempt.expires_at - self._attempts.store.now()).total_seconds()

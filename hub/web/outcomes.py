@@ -23,15 +23,23 @@ class Outcomes:
         self._pages = pages
 
     def show(
-        self, request: Request, name: str, status: int | None = None, *, again: str | None = None
+        self,
+        request: Request,
+        name: str,
+        status: int | None = None,
+        *,
+        again: str | None = None,
+        picture: str | None = None,
     ) -> Response:
         """Return the page of outcome *name*.
 
         *again* is where a browser that signs in by itself starts over; the other pages speak to whoever has
-        scanned a code of another device.
+        scanned a code of another device. *picture* is the address of the code to scan instead.
         """
         status = status or _STATUS.get(name, 200)
-        return self._pages.render(request, "outcome.html", status=status, outcome=name, again=again)
+        return self._pages.render(
+            request, "outcome.html", status=status, outcome=name, again=again, picture=picture
+        )
 
     def readable(self, endpoint: Endpoint) -> Endpoint:
         """Let people read that they shall come back, where programs get a problem body."""

@@ -122,7 +122,8 @@ def _variants() -> Iterator[tuple[str, dict[str, Any]]]:
             )
     for outcome in OUTCOMES:
         for again in (None, f"/?state={_NASTY}"):
-            yield "outcome.html", {"outcome": outcome, "again": again}
+            picture = "/api/auth/wechat/qr-code/x.svg" if outcome == "open_in_wechat" else None
+            yield "outcome.html", {"outcome": outcome, "again": again, "picture": picture}
     for slug, kind in kinds().items():
         yield "problem.html", {"slug": slug, "error_status": kind.status}
     yield "api.html", _api()

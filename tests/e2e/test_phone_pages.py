@@ -1,0 +1,94 @@
+"""Every page that a phone is shown, in every state, both languages and both themes, narrow and wide."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+from playwright.async_api import Page, Route, expect
+
+from tests.servers.accessibility import violations
+from tests.servers.chromium import NewPage
+from tests.servers.hub import HubProcess
+from tests.unit import rendered
+
+PHONE_PAGES = ("confirm.html", "outcome.html", "problem.html", "reset.html")
+
+
+def shown_to_phones(language: str) -> Iterator[rendered.Page]:
+    """Each page and state once; of those that differ by a word in a link, the first."""
+    seen = set()
+    for page in rendered.pages():
+        heading = re.findall(r"<h1.*?</h1>", page.html, re.DOTALL)[:1]
+        key = (page.name, *(() if page.name == "problem.html" else heading), page.html.count("hidden"))
+        if page.language == language and page.name in PHONE_PAGES and key not in seen:
+            seen.add(key)
+            yield page
+
+
+def answering(html: str) -> Callable[[Route], Awaitable[None]]:
+    """Answer whatever is asked for with *html*."""
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(body=html, content_type="text/html")
+
+    return answer
+
+
+async def overflow(page: Page) -> int:
+    """By how many pixels the page is wider than its window."""
+    width: int = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return width
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+async def test_every_state_is_accessible(hub_on_sqlite: HubProcess, new_page: NewPage, language: str) -> None:
+    """Each keeps WCAG 2.2 AA by day and night, and fits at 320 px and at 4K."""
+    page = await new_page(viewport={"width": 320, "height": 640})
+    wrong = []
+    for shown in shown_to_phones(language):
+        await page.route("**/state", answering(shown.html))
+        for width in (3840, 320):
+            await page.set_viewport_size({"width": width, "height": 640})
+            await page.goto(f"{hub_on_sqlite.url}/state")
+            await expect(page.locator("h1").first).to_be_visible()
+            title = await page.title()
+            if await overflow(page) > 0:
+                wrong.append(f"{shown.name} {title} at {width}: {await overflow(page)} px too wide")
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            wrong += [f"{shown.name} {title} {scheme}: {each}" for each in await violations(page)]
+        await page.unroute("**/state")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+async def test_every_outcome_in_place_is_accessible(
+    hub_on_sqlite: HubProcess, new_page: NewPage, language: str
+) -> None:
+    """What the confirm page puts in its own place after an answer has its focus and keeps WCAG 2.2 AA."""
+    confirm = next(each for each in shown_to_phones(language) if each.name == "confirm.html")
+    page = await new_page(viewport={"width": 320, "height": 640}, reduced_motion="reduce")
+    await page.route("**/state", answering(confirm.html))
+    reply = {"action": "cancel", "slug": "", "status": 410}
+
+    async def refuse(route: Route) -> None:
+        body = {"type": f"/problems/{reply['slug']}", "message": "…"}
+        await route.fulfill(json=body, status=int(reply["status"]))
+
+    await page.route("**/api/auth/wechat/confirm", refuse)
+    for slug in (
+        "account-blocked",
+        "already-bound",
+        "already-claimed",
+        "attempt-expired",
+        "attempt-not-found",
+        "sign-in-refused",
+        "invalid-request",
+    ):
+        reply["slug"] = slug
+        await page.goto(f"{hub_on_sqlite.url}/state")
+        await page.locator("[data-action=cancel]").click()
+        await expect(page.locator(".outcome h1")).to_be_focused()
+        assert await page.title() == await page.locator("h1").inner_text()
+        assert await violations(page) == [], slug
+        assert await overflow(page) <= 0
