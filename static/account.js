@@ -1,6 +1,7 @@
 /** The account page: shows what the server renders of the account, anew at each of its events, and sends its forms. */
 import { wire } from "./forms.js";
 import { LoginHub } from "./hub-client.js";
+import "./login-hub.js";
 import { followAccount } from "./hub-stream.js";
 import { knows, nameCountries, showTime, text } from "./page.js";
 
@@ -50,7 +51,7 @@ function failed(problem) {
 async function content(cursor = "") {
   const page = document.createElement("template");
   const path = `/api/account/content?${$("filter")?.value ?? ""}${cursor}`;
-  page.innerHTML = (await hub.request(path, { method: "GET" })).html;
+  page.innerHTML = (await hub.request(path)).html;
   for (const time of page.content.querySelectorAll("time")) showTime(time, time.dateTime);
   for (const form of page.content.querySelectorAll("form")) wire(form, hub, (body) => send(form, body));
   nameCountries(page.content);
@@ -132,47 +133,26 @@ function open({ dataset: { open: name, path, value } }) {
 
 /* WeChat */
 
-async function bind() {
-  const parts = ["code", "away", "again"].map((name) => $(`wechat-${name}`));
-  const [code, link, again] = parts;
-  const tell = (words, visible) => {
-    $("wechat-status").textContent = words;
-    for (const part of parts) part.hidden = part !== visible;
-  };
-  tell(say("loading"));
-  try {
-    await hub.start({ purpose: "bind" });
-  } catch (problem) {
-    if (problem.slug === "reauth-required") return prove(bind);
-    return tell(problem.message || text("page.form.unreachable"), again);
-  }
-  const { authorize_url: url } = hub.attempt;
-  if (url) {
-    sessionStorage.setItem(PENDING, JSON.stringify(hub.attempt));
-    link.href = url;
-  }
-  hub.watch(({ status, reason, user_info: person }) => {
-    const why = `page.sign_in.failed.${reason}`;
-    if (status === "confirmed") finish(hub.attempt, ({ message }) => tell(message, again));
-    else if (status === "scanned") tell(text("page.sign_in.scanned", { nickname: person?.nickname || text("page.person.nameless") }));
-    else if (status === "failed") tell(text(knows(why) ? why : "page.sign_in.failed.unknown"), again);
-    else tell(say(`wechat.${status}`), status === "expired" ? again : url ? link : code);
-    if (!url) code.src = hub.attempt.qr_url;
-  }, ({ ended }) => ended && tell(say("wechat.expired"), again));
+function bind() {
+  const card = Object.assign(document.createElement("login-hub"), { hub });
+  card.setAttribute("methods", "scan");
+  card.setAttribute("purpose", "bind");
+  card.addEventListener("pending", () => hub.attempt.authorize_url && sessionStorage.setItem(PENDING, JSON.stringify(hub.attempt)));
+  card.addEventListener("confirmed", () => finish(hub.attempt));
+  card.addEventListener("error", ({ detail }) => detail.reason === "reauth-required" && prove(bind));
+  $("wechat-card").replaceChildren(card);
 }
 
-function finish({ qr_code, session_id }, onProblem) {
-  return hub.request("/api/user/bind-wechat", { body: { qr_code, session_id } }).then(() => {
-    $("wechat").close();
-    return done();
-  }, onProblem);
+function finish({ qr_code, session_id }) {
+  $("wechat").close();
+  return hub.request("/api/user/bind-wechat", { body: { qr_code, session_id } }).then(done, failed);
 }
 
 /** The person is back from WeChat's own page: finish, in the window that has begun it. */
 function resume() {
   const pending = JSON.parse(sessionStorage.getItem(PENDING));
   sessionStorage.removeItem(PENDING);
-  return pending?.session_id === returned ? finish(pending, failed) : news(say("wechat.approved"));
+  return pending?.session_id === returned ? finish(pending) : news(say("wechat.approved"));
 }
 
 /* What happens */
@@ -199,7 +179,7 @@ async function begin() {
 }
 
 const ACTIONS = {
-  begin, bind, more, open,
+  begin, more, open,
   close: (button) => button.closest("dialog").close(),
   signOut: () => hub.signOut().then(() => show("signed_out")),
 };
@@ -208,7 +188,11 @@ document.addEventListener("click", ({ target }) => {
   if (button) Promise.resolve(ACTIONS[button.dataset.do](button)).catch(failed);
 });
 document.addEventListener("change", ({ target }) => target.id === "filter" && read().catch(failed));
-document.addEventListener("close", ({ target }) => target.id === "wechat" && hub.cancel(), true);
+document.addEventListener("close", ({ target }) => {
+  if (target.id !== "wechat") return;
+  hub.cancel();
+  $("wechat-card").replaceChildren();
+}, true);
 document.addEventListener("error", ({ target }) => { target.hidden = target.matches(".avatar img"); }, true);
 hub.onSignedOut = () => show("signed_out");
 begin();

@@ -11,7 +11,7 @@ import { wire } from "./forms.js";
 import { LoginHub } from "./hub-client.js";
 import { knows, nameCountries, readTexts, showAvatar, text } from "./page.js";
 
-const ASKED = ["door", "redirect-uri", "state", "code-challenge", "code-challenge-method"];
+const ASKED = ["door", "purpose", "redirect-uri", "state", "code-challenge", "code-challenge-method"];
 const STALE_AFTER = 12000; // ms after its rotation was due, a code is no longer accepted
 const PATIENCE = 3000; // ms without a line before the person is told
 const LEAVING = 3000; // ms in which WeChat's page leads this window on, if it is this window that it was shown in
@@ -131,7 +131,8 @@ customElements.define("login-hub", class extends HTMLElement {
   }
 
   #take({ status, reason, user_info: user, expires_in: life, qr_expires_in: code }) {
-    if (this.hub.session) return; // another way was quicker
+    const binds = this.getAttribute("purpose") === "bind"; // for who is signed in, and binds by what `confirmed` tells
+    if (this.hub.session && !binds) return; // another way was quicker
     const waiting = ["pending", "scanned"].includes(status);
     const now = performance.now();
     const total = Math.max(life * 1000, this.dataset.status === status ? this.#deadline?.total ?? 0 : 0);
@@ -147,7 +148,8 @@ customElements.define("login-hub", class extends HTMLElement {
       this.#$("name").textContent = nickname;
       this.#show(status, say("scanned", { nickname }));
       this.#tell(status, { user });
-    } else if (status === "confirmed") {
+    } else if (status === "confirmed" && binds) this.#tell(status);
+    else if (status === "confirmed") {
       this.#show(status, say("confirmed"));
       // Two pages must not redeem the same attempt: the tokens would go to the one that is being left.
       setTimeout(() => this.#redeem(user), this.hub.attempt.authorize_url ? LEAVING : 0);

@@ -174,7 +174,7 @@ async def test_binding_wechat(own_hub: HubProcess, new_page: NewPage) -> None:
     async with page.expect_response("**/api/auth/wechat/qr-code") as answer:
         await page.locator("[data-open=wechat]").click()
     attempt = (await (await answer.value).json())["data"]
-    await expect(page.locator("#wechat-code")).to_be_visible()
+    await expect(page.locator("#wechat-card #code")).to_be_visible()
     assert await violations(page) == []
     async with Phone(own_hub.url) as scanner:
         await scanner.scan(attempt["qr_content"])
@@ -294,7 +294,7 @@ async def test_binding_over_wechats_own_page(tmp_path: Path, new_page: NewPage) 
             page, handset = await new_page(), await new_page()
             await Resident(hub, page, phone).move_in()
             await page.locator("[data-open=wechat]").click()
-            await page.locator("#wechat-away").click()
+            await page.locator("#wechat-card #window").click()
             await page.wait_for_url("**/connect/qrconnect?**")
             href = await page.locator("#phone").get_attribute("href")
             await handset.goto(f"{hub.url}{href}")

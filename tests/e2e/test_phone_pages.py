@@ -69,11 +69,10 @@ async def test_every_outcome_in_place_is_accessible(
     confirm = next(each for each in shown_to_phones(language) if each.name == "confirm.html")
     page = await new_page(viewport={"width": 320, "height": 640}, reduced_motion="reduce")
     await page.route("**/state", answering(confirm.html))
-    reply = {"action": "cancel", "slug": "", "status": 410}
+    slug = ""
 
     async def refuse(route: Route) -> None:
-        body = {"type": f"/problems/{reply['slug']}", "message": "…"}
-        await route.fulfill(json=body, status=int(reply["status"]))
+        await route.fulfill(json={"type": f"/problems/{slug}", "message": "…"}, status=410)
 
     await page.route("**/api/auth/wechat/confirm", refuse)
     for slug in (
@@ -85,7 +84,6 @@ async def test_every_outcome_in_place_is_accessible(
         "sign-in-refused",
         "invalid-request",
     ):
-        reply["slug"] = slug
         await page.goto(f"{hub_on_sqlite.url}/state")
         await page.locator("[data-action=cancel]").click()
         await expect(page.locator(".outcome h1")).to_be_focused()
