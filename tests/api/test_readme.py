@@ -15,9 +15,15 @@ from tests.servers.hub import HubProcess
 from tests.servers.redis import free_port
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
-BLOCKS = [part.split("```")[0] for part in README.split("```sh\n")[1:]]
-COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line]
+
+
+def commands(readme: str) -> list[str]:
+    """The lines that a README tells to type."""
+    blocks = (part.split("```")[0] for part in (ROOT / readme).read_text("utf-8").split("```sh\n")[1:])
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
+COMMANDS = commands("README.md")
 SERVERS = [command for command in COMMANDS if command == "make run" or "hub serve" in command]
 CLIENTS = [command for command in COMMANDS if command.startswith("curl")]
 
@@ -25,6 +31,7 @@ CLIENTS = [command for command in COMMANDS if command.startswith("curl")]
 def test_every_command_has_a_test() -> None:
     """No command stands in the README that nothing here runs."""
     assert set(COMMANDS) == {*SERVERS, *CLIENTS, "make test"}
+    assert commands("README.zh-CN.md") == COMMANDS
 
 
 @pytest.mark.parametrize("command", SERVERS)

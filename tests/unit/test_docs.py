@@ -67,11 +67,16 @@ def test_every_setting_is_in_the_readme() -> None:
         assert row in README, name
 
 
-def test_the_readme_has_no_other_setting() -> None:
-    """No row outlives its setting."""
-    table = README.partition("## Settings")[2].partition("\n## ")[0]
-    named = {line.split("`")[1].lower() for line in table.splitlines() if line.startswith("| `")}
-    assert named == set(Settings.model_fields)
+@pytest.mark.parametrize(
+    ("readme", "heading"), [("README.md", "## Settings"), ("README.zh-CN.md", "## 设置")]
+)
+def test_a_readme_has_each_setting_and_no_other(readme: str, heading: str) -> None:
+    """The table of each language has a row for each setting, in their order, with its default."""
+    table = TEXTS[readme].partition(heading)[2].partition("\n## ")[0]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| `")]
+    told = [(row[0].strip("| `").lower(), row[1].strip()) for row in rows]
+    assert told == [(name, _default(name)) for name in Settings.model_fields]
+    assert all(len(row[2]) > 4 for row in rows)
 
 
 def test_the_example_has_every_setting() -> None:
