@@ -341,3 +341,75 @@ async def test_signed_out_browser_is_shown_the_way(hub_on_sqlite: HubProcess, ne
     await expect(page.locator("[data-part=signed_out] h1")).to_have_text("您已退出登录")
     await expect(page.locator("[data-part=signed_out] a")).to_be_visible()
     assert await violations(page) == []
+
+
+async def test_a_change_shows_in_every_tab(resident: Resident) -> None:
+    """A number that is bound in one tab appears in the other, which nobody reloads."""
+    other = await resident.page.context.new_page()
+    await other.goto(f"{resident.hub.url}/account")
+    await expect(other.locator("#way-phone")).to_contain_text("Not set")
+    number = new_number()
+    await resident.page.locator("[data-open=phone]").click()
+    await resident.page.locator("#phone-phone").fill(number)
+    await resident.enter_code("phone", f"+86{number}")
+    await expect(other.locator("#way-phone")).to_contain_text(number)
+
+
+async def test_what_happens_offline_shows_afterwards(resident: Resident) -> None:
+    """A page whose network was cut catches up when it is back, without a reload."""
+    page = resident.page
+    await page.context.set_offline(True)
+    await resident.sign_in_on_the_phone()
+    await page.locator("#filter").select_option("status=failed")
+    await expect(page.locator("#news")).to_contain_text("No connection")
+    assert await violations(page) == []
+    await page.context.set_offline(False)
+    await expect(page.locator("#devices .row")).to_have_count(2, timeout=20_000)
+
+
+async def test_a_page_that_slept_catches_up(resident: Resident) -> None:
+    """A tab that the browser has frozen shows, once it wakes, what has happened meanwhile."""
+    page = resident.page
+    devtools = await page.context.new_cdp_session(page)
+    await devtools.send("Page.setWebLifecycleState", {"state": "frozen"})
+    await resident.sign_in_on_the_phone()
+    await devtools.send("Page.setWebLifecycleState", {"state": "active"})
+    await expect(page.locator("#devices .row")).to_have_count(2, timeout=20_000)
+
+
+async def test_back_and_forward(resident: Resident) -> None:
+    """Away to the sign-in page and back again, the account is there, still live; so is the other language."""
+    page = resident.page
+    await page.get_by_role("link", name="中文").click()
+    await expect(page.locator("#devices-title")).to_have_text("登录设备")
+    await page.go_back()
+    await expect(page.locator("#devices-title")).to_have_text("Devices")
+    await page.goto(resident.hub.url)
+    await page.go_back()
+    await expect(page.locator("#devices .row")).to_have_count(1)
+    await resident.sign_in_on_the_phone()
+    await expect(page.locator("#devices .row")).to_have_count(2)
+    await page.go_forward()
+    await expect(page.locator("#signed-in")).to_be_visible()
+
+
+async def test_nothing_is_left_of_a_deleted_account(own_hub: HubProcess, new_page: NewPage) -> None:
+    """After the page says so, no table has the account or its address, but for the log of tries."""
+    async with Person(own_hub.url) as phone:
+        resident = await Resident(own_hub, await new_page(), phone).move_in()
+        page = resident.page
+        await phone.send(resident.email)  # which subscribes it
+        await page.locator("[data-open=delete]").click()
+        await page.locator("#delete-typed").fill("delete my account")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("[data-part=deleted] h1")).to_be_focused()
+        assert await violations(page) == []
+        refused = await phone.post("/api/login/password", account=resident.email, password=PASSWORD)
+        assert refused.status_code == 401
+    with sqlite3.connect(own_hub.database_url.removeprefix("sqlite:///")) as database:
+        tables = ("users", "user_sessions", "user_login_types", "wechat_users", "account_events")
+        for table in (*tables, "account_warnings", "email_subscribers", "oauth_connections"):
+            (left,) = database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()  # noqa: S608 - our names
+            assert left == 0, table
+        logged = database.execute("SELECT DISTINCT user_id, account FROM login_logs").fetchall()
+    assert logged == [(None, resident.email)]
