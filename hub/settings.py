@@ -1,6 +1,7 @@
 """The only reader of the environment: every setting with its default, unit and meaning.
 
-Values come from the environment, then from `.env`. All errors are told at once, each naming its setting.
+Values come from the environment, then from `.env`. Wrong values are told all at once, each naming its
+setting; where there are none, so is all that does not go together.
 """
 
 import ipaddress

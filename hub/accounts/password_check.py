@@ -32,7 +32,7 @@ class PasswordCheck:
         self._tries = tries
 
     async def check(self, user: Row | None, name: str, password: str, asker: Asker) -> Checked:
-        """Compare *password* with that of *user*, found by *name*; both take the same where there is none.
+        """Compare *password* with that of *user*, found by *name*; it takes as long where there is none.
 
         *user* is a row of `passwords.by_*`. Raises InvalidCredentials, RateLimited or PasswordLocked.
         """

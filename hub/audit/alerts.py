@@ -45,7 +45,7 @@ class Post(Protocol):
     async def send(
         self, tx: Connection, user_id: int, device: str, ip: str, now: datetime
     ) -> Literal["email", "sms"] | None:
-        """Queue a warning of a sign-in in the caller's transaction; None where the account has no contact."""
+        """Queue a warning of what *device* did in the caller's transaction; None where none can go."""
 
     def wake(self) -> None:
         """Let it be sent, after the commit."""

@@ -1,4 +1,4 @@
-"""The message that warns a person of an unusual sign-in."""
+"""The message that warns a person of an unusual sign-in, or of a stolen refresh token."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -20,7 +20,7 @@ PER_ATTEMPT = 4
 
 
 class OpenStreams:
-    """Counts the open sockets and event streams; switched off it lets everything through."""
+    """Counts the open sockets, event streams and long polls; switched off it lets everything through."""
 
     def __init__(self, *, enabled: bool) -> None:
         self._enabled = enabled

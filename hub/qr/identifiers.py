@@ -25,15 +25,18 @@ class Identifiers:
 
     def session_id(self, seed: str, key: str | None = None) -> str:
         """Return the session_id of *seed*; with *key* (its stored hash) under whichever ring key made it."""
-        for ring_key in self._keys:
-            session_id = _derive(ring_key, "session_id", seed)
-            if key is None or hashed(session_id) == key:
-                return session_id
-        raise LookupError("no key of the ring made this attempt")
+        return _derive(self._maker(seed, key), "session_id", seed)
 
-    def authorization_code(self, seed: str) -> str:
-        """Return the one-time `code` of the redirect (RFC 6749 section 4.1.2)."""
-        return _derive(self._keys[0], "authorization_code", seed)
+    def authorization_code(self, seed: str, key: str | None = None) -> str:
+        """Return the one-time `code` of the redirect (RFC 6749 section 4.1.2); *key* as for `session_id`."""
+        return _derive(self._maker(seed, key), "authorization_code", seed)
+
+    def _maker(self, seed: str, key: str | None) -> bytes:
+        """Return the ring key of a new attempt, or the one that made the attempt stored as *key*."""
+        for ring_key in self._keys:
+            if key is None or hashed(_derive(ring_key, "session_id", seed)) == key:
+                return ring_key
+        raise LookupError("no key of the ring made this attempt")
 
 
 def new_code() -> str:

@@ -128,7 +128,7 @@ class Redemption:
             return None
         if attempt.binding.startswith("cookie:") and not proves(attempt.binding, None, secret):
             return None
-        answer = {"code": self._attempts.made.authorization_code(attempt.session_seed)}
+        answer = {"code": self._attempts.made.authorization_code(attempt.session_seed, attempt.key)}
         if attempt.state is not None:
             answer["state"] = attempt.state
         parts = urlsplit(attempt.redirect_uri)

@@ -104,7 +104,10 @@ class Store:
         self._housekeeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Load the queries, connect and read the database's clock. Raises StoreUnavailable."""
+        """Load the queries, connect and read the database's clock.
+
+        Raises StoreUnavailable, or RuntimeError where what is looked up does not compare by its bytes.
+        """
         self._queries = Queries.load(folder("sql") / "queries", self.engine)
         for lane in {self._writing, self._reading}:
             lane.start()
