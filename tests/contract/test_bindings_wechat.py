@@ -35,10 +35,11 @@ from hub.qr.phone import Answer
 from hub.qr.redemption import challenge_binding, cookie_binding
 from hub.qr.states import Status
 from hub.realtime.memory import MemoryBroker
+from hub.realtime.watch import Message
 from hub.store.database import Connection, Row, Store
 from hub.tokens.claims import Claims
 from hub.tokens.errors import InvalidGrant
-from hub.tokens.events import AccountEvents
+from hub.tokens.events import AccountEvents, channel
 from hub.tokens.service import Sessions
 from tests.scanning import Desk, Waiting
 from tests.signing_in import LAPTOP, PHONE, Clock, execute, make_sessions, make_user, rows, sign_in, warm
@@ -58,6 +59,7 @@ class House(NamedTuple):
     sessions: Sessions
     desk: Desk
     binding: Binding
+    broker: MemoryBroker
 
     async def member(self, number: str = NUMBER) -> Row:
         """Return the account of a number."""
@@ -110,7 +112,7 @@ async def house(store: Store) -> AsyncIterator[House]:
     desk = Desk(store, broker)
     bindings = Bindings(store, sessions, AccountEvents(store, broker))
     await sessions.start()
-    yield House(store, sessions, desk, Binding(desk.attempts, bindings, sessions))
+    yield House(store, sessions, desk, Binding(desk.attempts, bindings, sessions), broker)
     await sessions.stop()
 
 
@@ -142,6 +144,17 @@ async def test_wechat_is_bound(house: House, database_url: str) -> None:
     assert not await house.sessions.has_ended(there.sid)
     signed_in = await house.desk.redeem(await house.desk.confirmed("oCarol"))
     assert signed_in.user["id"] == user["id"]
+
+
+async def test_other_devices_hear_of_it_at_once(house: House) -> None:
+    """The account's streams are told that there is something new, and need not come and look."""
+    user = await house.member()
+    claims = await house.claims(user)
+    waiting = await house.confirmed(claims)
+    with house.broker.watch(channel(user["id"])) as watch:
+        await watch.next(10)  # the subscription is confirmed
+        await house.binding.bind(claims, waiting.session_id)
+        assert await watch.next(10) == Message(2, b"")  # the first was the sign-in
 
 
 async def test_a_name_of_the_own_stays(house: House, database_url: str) -> None:

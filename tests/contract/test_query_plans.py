@@ -169,7 +169,7 @@ def sample(name: str, text: str) -> dict[str, object]:
     tables = [seeds()[table] for table in re.findall(r"(?i)\b(?:FROM|JOIN|UPDATE|INTO)\s+(\w+)", code)]
     values: dict[str, object] = {}
     for parameter in set(re.findall(r"(?<!:):(\w+)", code)):
-        if parameter in ("limit", "remembered"):
+        if parameter in ("limit", "remembered", "score"):
             values[parameter] = 10
             continue
         less, more = (re.search(rf"{sign}=?\s*:{parameter}\b", code) for sign in "<>")
