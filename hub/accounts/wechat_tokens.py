@@ -123,10 +123,10 @@ class PersonTokens:
             return False
         fresh = {"nickname": shown.nickname or None, "avatar_url": shown.avatar_url or None}
 
-        async def work(tx: Connection) -> None:
+        async def work(tx: Connection) -> bool:
             now = self._store.now()
-            await tx.changed("wechat_tokens.show", id=wechat_user_id, **fresh, updated_at=now)
-            if row["uid"] is not None:
+            known = await tx.changed("wechat_tokens.show", id=wechat_user_id, **fresh, updated_at=now)
+            if known and row["uid"] is not None:
                 await tx.changed(
                     "accounts.refresh_user",
                     id=row["uid"],
@@ -135,9 +135,9 @@ class PersonTokens:
                     avatar_url_before=row["wechat_avatar_url"] or "",
                     updated_at=now,
                 )
+            return known > 0
 
-        await self._store.write(work)
-        return True
+        return await self._store.write(work)
 
     def _asked(self, wechat_user_id: int, task: asyncio.Task[str | None]) -> None:
         del self._asking[wechat_user_id]

@@ -38,6 +38,7 @@ UPDATE wechat_users SET profile_read_at = :profile_read_at_before
 WHERE id = :id AND profile_read_at = :profile_read_at;
 
 -- name: show
+-- Whoever has been forgotten meanwhile stays so.
 UPDATE wechat_users
 SET nickname = COALESCE(:nickname, nickname), avatar_url = COALESCE(:avatar_url, avatar_url), updated_at = :updated_at
-WHERE id = :id;
+WHERE id = :id AND nickname IS NOT NULL;

@@ -336,3 +336,30 @@ async def test_a_profile_is_read_by_one(
     await warm(store)
     read = await asyncio.gather(*(make().refresh_profile(wechat_user_id) for _ in range(20)))
     assert sum(read) == platform.count("/sns/userinfo") == 1
+
+
+async def test_an_unfollowing_meanwhile_wins(
+    make: Make, store: Store, database_url: str, platform: Platform
+) -> None:
+    """A profile that comes back after its person has left is not stored, neither here nor in the account."""
+    await signed_in(store)
+    wechat_user_id = await age_profile(store, database_url, 8)
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    answer = platform.answer
+    platform.before_answer = go_on
+
+    def answering(call: Asked) -> Reply:
+        asked.set()
+        return answer(call)
+
+    platform.answer = answering
+    reading = asyncio.create_task(make().refresh_profile(wechat_user_id))
+    await asked.wait()
+    broker = MemoryBroker()
+    bindings = Bindings(store, make_sessions(store, broker), AccountEvents(store, broker))
+    await store.write(lambda tx: bindings.forget_wechat(tx, "wx1", "oAbC", store.now()))
+    go_on.set()
+    assert not await reading
+    for table in ("wechat_users", "users"):
+        (row,) = await rows(database_url, f"SELECT nickname, avatar_url FROM {table}")  # noqa: S608 - ours
+        assert set(row.values()) == {None}
