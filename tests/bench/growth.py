@@ -20,6 +20,7 @@ class Growing(NamedTuple):
     idle: float = 20.0
     rate: float = 1000.0
     pace: float = 5.0
+    settle: float = 0.5
 
 
 class Soaking(NamedTuple):
@@ -33,8 +34,8 @@ class Soaking(NamedTuple):
     sample: float = 15.0
 
 
-QUICK_GROWTH = Growing((100, 200), idle=0.2, rate=50.0, pace=0.3)
-QUICK_SOAK = Soaking(100, 2.0, churn=20.0, events=20.0, sign_ins=5.0, sample=0.5)
+QUICK_GROWTH = Growing((50, 100), idle=0.1, rate=50.0, pace=0.2, settle=0.05)
+QUICK_SOAK = Soaking(50, 1.0, churn=20.0, events=20.0, sign_ins=5.0, sample=0.25)
 
 
 def curve(servers: Servers, plan: Growing) -> Iterator[dict[str, float]]:
@@ -44,7 +45,7 @@ def curve(servers: Servers, plan: Growing) -> Iterator[dict[str, float]]:
     with lasting_hub(hub) as site, crowd(site) as load:
         attempts = load.order("begin", count=min(max(plan.sizes), most))
         way, opened = site.way(servers), 0
-        warm_up(load, site, [name for name, _ in attempts], way)
+        warm_up(load, site, [name for name, _ in attempts], way, plan.settle)
         before = machine.memory_of(site.pid)
         for size in plan.sizes:
             if size > most:

@@ -5,7 +5,8 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from hub.store.migrate import migrate
-from tests.bench import comparison, growth, machine, parts, storms, tables
+from tests.bench import codes, comparison, growth, machine, parts, pushes, storms, tables
 from tests.bench.figures import Figure, aligned, table
 from tests.bench.growth import QUICK_GROWTH, QUICK_SOAK, Growing, Soaking
 from tests.bench.peers.peer import Peer
@@ -27,7 +28,7 @@ from tests.bench.rounds import (
     measure_pushes,
 )
 from tests.bench.servers import Servers, running
-from tests.bench.waiting import QUICK_CROWD, Crowding, Waiting
+from tests.bench.waiting import LASTING, QUICK_CROWD, Crowding, Waiting
 
 _PEOPLE = 2000
 
@@ -39,6 +40,8 @@ class Plans(NamedTuple):
     crowding: Crowding = Crowding()
     growing: Growing = Growing()
     soaking: Soaking = Soaking()
+    quick: bool = False
+    """Whether one hub is to do for all parts."""
 
     def changed(
         self,
@@ -60,7 +63,7 @@ class Plans(NamedTuple):
         )
 
 
-QUICK_PLANS = Plans(QUICK, QUICK_CROWD, QUICK_GROWTH, QUICK_SOAK)
+QUICK_PLANS = Plans(QUICK, QUICK_CROWD, QUICK_GROWTH, QUICK_SOAK, quick=True)
 
 
 class Run:
@@ -84,7 +87,7 @@ class Run:
             "failed": {},
             "figures": [],
         }
-        with running() as servers:
+        with self._running() as servers:
             asyncio.run(migrate(servers.database_url))
             add_people(servers, _PEOPLE)
             report["machine"] = machine.description(servers.folder)
@@ -106,6 +109,16 @@ class Run:
         self._progress("done")
         self._close(report)
         return report
+
+    @contextmanager
+    def _running(self) -> Iterator[Servers]:
+        with running() as servers:
+            if not self._plans.quick:
+                yield servers
+                return
+            wechat = pushes.settings(f"{servers.wechat.url}/sandbox")
+            with servers.keeping(**LASTING, **codes.settings(), **wechat) as keeping:
+                yield keeping
 
     def _close(self, report: dict[str, Any]) -> None:
         before, after = report["load_average"]
@@ -130,7 +143,9 @@ class Run:
         with machine.on_core(machine.HUB_CORE):
             checks = parts.check_access_tokens(self._plan.statements * 5)
             statements = parts.statements(servers.database_url, servers.folder, self._plan.statements)
-            lost = storms.lost_connections(servers.database_url, self._plan.cancellations)
+            lost = storms.lost_connections(
+                servers.database_url, self._plan.cancellations, self._plan.patience
+            )
         flush = Figure(
             "small write made lasting, beside the database", "ms", [machine.flush_time(servers.folder)]
         )

@@ -25,12 +25,36 @@ _DURABLE = (
 )
 
 
+class KeptHub(HubProcess):
+    """One that goes on from part to part of a quick run: starting takes longer than what is measured."""
+
+    _started = False
+
+    def start(self, *options: str) -> "HubProcess":
+        """Start it where it was not started before."""
+        if not self._started:
+            super().start(*options)
+            self._started = True
+        return self
+
+    def stop(self) -> None:
+        """Leave it running."""
+
+    def end(self) -> None:
+        """Stop it."""
+        super().stop()
+
+
 class Servers(NamedTuple):
     """What runs beside the hub, and the *folder* of it all."""
 
     folder: Path
     mariadb: MariaDB
     redis: RedisServer
+    wechat: HubProcess
+    """A hub with the sandbox, not started yet."""
+    kept: KeptHub | None = None
+    """The hub of all parts, else each has a fresh one."""
 
     @property
     def database_url(self) -> str:
@@ -56,15 +80,26 @@ class Servers(NamedTuple):
         return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
     def hub(self, **env: str) -> HubProcess:
-        """Return a hub on these servers with the settings *env* on top, not started yet."""
-        return HubProcess(
-            self.folder,
-            DATABASE_URL=self.database_url,
-            REDIS_URL=self.redis.url,
-            LOG_LEVEL="warning",
-            PYTHONWARNINGS="default",
-            **env,
-        )
+        """Return a hub on these servers with the settings *env* on top, not started yet; or the kept one."""
+        return self.kept or HubProcess(self.folder, **self._settings, **env)
+
+    @contextmanager
+    def keeping(self, **env: str) -> Iterator["Servers"]:
+        """Yield these servers with one hub for all parts, whose settings suit each of them."""
+        kept = KeptHub(self.folder, **self._settings, **env)
+        try:
+            yield self._replace(kept=kept)
+        finally:
+            kept.end()
+
+    @property
+    def _settings(self) -> dict[str, str]:
+        return {
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis.url,
+            "LOG_LEVEL": "warning",
+            "PYTHONWARNINGS": "default",
+        }
 
 
 @contextmanager
@@ -88,7 +123,7 @@ def running() -> Iterator[Servers]:
             f"CREATE USER {_ACCOUNT}@'%' IDENTIFIED BY '{_ACCOUNT}'",
             f"GRANT ALL ON {DATABASE}.* TO {_ACCOUNT}@'%'",
         )
-        yield Servers(folder, mariadb, redis)
+        yield Servers(folder, mariadb, redis, HubProcess(folder))
 
 
 def _stop(mariadb: MariaDB) -> None:
@@ -97,10 +132,10 @@ def _stop(mariadb: MariaDB) -> None:
 
 
 @contextmanager
-def serving(hub: HubProcess) -> Iterator[HubProcess]:
-    """Run *hub* on its core for the length of a `with` block."""
+def serving(hub: HubProcess, core: int = HUB_CORE) -> Iterator[HubProcess]:
+    """Run *hub* on a core for the length of a `with` block."""
     try:
-        with on_core(HUB_CORE):
+        with on_core(core):
             hub.start()
         yield hub
     finally:

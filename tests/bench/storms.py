@@ -13,18 +13,20 @@ from hub.store.location import Location
 CONNECTIONS = 5
 _AT_ONCE = 20
 _LATEST = 0.004  # seconds until a task is cancelled; a unit of work takes about one
-_PATIENCE = 2.0  # seconds for a connection, once the storm is over
 _READ = "SELECT * FROM users WHERE id = {}"
 
 Meet = Callable[[], Awaitable[None]]
 
 
-def lost_connections(url: str, cancellations: int) -> dict[str, int]:
-    """Return how many of CONNECTIONS to MariaDB no longer serve after a storm, by way."""
-    return uvloop.run(_storms(url, cancellations))
+def lost_connections(url: str, cancellations: int, patience: float) -> dict[str, int]:
+    """Return how many of CONNECTIONS to MariaDB no longer serve after a storm, by way.
+
+    They have *patience* seconds, once it is over.
+    """
+    return uvloop.run(_storms(url, cancellations, patience))
 
 
-async def _storms(url: str, cancellations: int) -> dict[str, int]:
+async def _storms(url: str, cancellations: int, patience: float) -> dict[str, int]:
     store = Store(url, connections=CONNECTIONS)
     await store.start()
 
@@ -45,15 +47,15 @@ async def _storms(url: str, cancellations: int) -> dict[str, int]:
 
     try:
         return {
-            "store": await _storm(stored, cancellations),
-            "databases": await _storm(plain, cancellations),
+            "store": await _storm(stored, cancellations, patience),
+            "databases": await _storm(plain, cancellations, patience),
         }
     finally:
         await store.stop()
         database._backend._pool.terminate()  # `disconnect` would wait for those that are lost
 
 
-async def _storm(unit: Callable[[Meet], Awaitable[None]], cancellations: int) -> int:
+async def _storm(unit: Callable[[Meet], Awaitable[None]], cancellations: int, patience: float) -> int:
     draw = random.Random(23)  # noqa: S311 - the same storm in every run
     left = iter(range(cancellations))
 
@@ -68,10 +70,10 @@ async def _storm(unit: Callable[[Meet], Awaitable[None]], cancellations: int) ->
             await asyncio.gather(task, return_exceptions=True)
 
     await asyncio.gather(*(lane() for _ in range(_AT_ONCE)))
-    return CONNECTIONS - await _serving(unit)
+    return CONNECTIONS - await _serving(unit, patience)
 
 
-async def _serving(unit: Callable[[Meet], Awaitable[None]]) -> int:
+async def _serving(unit: Callable[[Meet], Awaitable[None]], patience: float) -> int:
     """Count the connections that serve at the same moment."""
     met = 0
     all_met = asyncio.Event()
@@ -84,7 +86,7 @@ async def _serving(unit: Callable[[Meet], Awaitable[None]]) -> int:
         await all_met.wait()
 
     tasks = [asyncio.ensure_future(unit(meet)) for _ in range(CONNECTIONS)]
-    await asyncio.wait(tasks, timeout=_PATIENCE)
+    await asyncio.wait(tasks, timeout=patience)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -19,7 +19,6 @@ HUB = "Login Hub"
 
 _WARM = 200  # sockets
 _IN_FLIGHT = 256  # events
-_SETTLE = 0.5  # seconds
 # Nothing is to end or to turn during the run: what that costs is in the rounds of sign-ins.
 LASTING = {
     "WECHAT_QR_EXPIRES_IN": "3600",
@@ -39,9 +38,10 @@ class Crowding(NamedTuple):
     pace: float = 4.0
     post: float = 2.0
     confirms: int = 1000
+    settle: float = 0.5
 
 
-QUICK_CROWD = Crowding(1, 400, idle=0.2, flood=0.2, rate=50.0, pace=0.3, post=0.2, confirms=20)
+QUICK_CROWD = Crowding(1, 100, idle=0.1, flood=0.1, rate=50.0, pace=0.2, post=0.1, confirms=20, settle=0.05)
 
 
 class Site(NamedTuple):
@@ -150,11 +150,11 @@ class Waiting:
         way = site.way(self._servers)
         told: dict[str, Any] = {}
         with crowd(site) as load:
-            warm_up(load, site, names, way)
+            warm_up(load, site, names, way, plan.settle)
             before, meter = machine.memory_of(site.pid), Meter(site.pid)
             load.order("open", names=names, **way)
             told["handshake"] = meter.read()
-            time.sleep(_SETTLE)
+            time.sleep(plan.settle)
             told["memory"] = machine.memory_of(site.pid) - before
             if idle and site.eventful:
                 meter = Meter(site.pid)
@@ -185,13 +185,13 @@ class Waiting:
         return told
 
 
-def warm_up(load: LoadProcess, site: Site, names: list[str], way: dict[str, Any]) -> None:
+def warm_up(load: LoadProcess, site: Site, names: list[str], way: dict[str, Any], seconds: float) -> None:
     """Have a few sockets opened, told something and closed again: no server is measured before its first."""
     load.order("open", names=names[-_WARM:], **way)
     if site.dialect:
-        load.order("flood", seconds=0.5, in_flight=_IN_FLIGHT)
+        load.order("flood", seconds=seconds, in_flight=_IN_FLIGHT)
     load.order("close")
-    time.sleep(_SETTLE)
+    time.sleep(seconds)
 
 
 class Meter:
