@@ -1,11 +1,5 @@
 /**
- * Browser client of the Login Hub: QR sign-in, tokens, sign-out. No dependency.
- *
- *   const hub = new LoginHub({ base: "https://hub.example" });
- *   await hub.start();                                  // hub.attempt.qr_url is the picture to show
- *   hub.watch((snapshot) => { … }, ({ live, channel, ended }) => { … });
- *   await hub.redeem();                                 // once the status is "confirmed"
- *
+ * Browser client of the Login Hub: `start()`, show `attempt.qr_url`, `watch()`, and once confirmed `redeem()`.
  * Secrets stay in memory: the PKCE verifier, the access token, and on another site's page the refresh token. The hub's
  * own pages have that one in a cookie, which no script sees.
  */
@@ -19,17 +13,14 @@ const PASSING = [0, 429, 502, 503, 504];
 
 /** A refusal (RFC 9457): `status` 0 when there was no answer at all; `message` is for the person. */
 export class HubProblem extends Error {
-  constructor(status, body, retryAfter = 0) {
-    super(body?.message ?? "");
-    this.status = status;
-    this.slug = body?.type?.split("/").pop() ?? "unreachable";
-    this.retryAfter = body?.retry_after ?? retryAfter;
-    this.errors = body?.errors ?? [];
+  constructor(status, { message, type, retry_after: wait = 0, errors = [] } = {}) {
+    super(message);
+    Object.assign(this, { status, slug: type?.split("/").pop() ?? "unreachable", retryAfter: wait, errors });
   }
 }
 
 export class LoginHub {
-  #language; #own; #verifier; #watch; #refreshToken; #refreshing; #takenAt = -1; #good = 0;
+  #language; #own; #verifier; #watch; #refreshToken; #refreshing; #good = 0;
   #tabs = new BroadcastChannel("hub.session");
 
   attempt = null;
@@ -39,7 +30,7 @@ export class LoginHub {
   onSignedOut = () => {};
 
   /** *base* is the hub's address, by default the page's own; *language* that of its messages. */
-  constructor({ base = document.baseURI, language = document.documentElement.lang } = {}) {
+  constructor({ base = document.baseURI, language = document.documentElement.lang || navigator.language } = {}) {
     this.base = base;
     this.#language = language;
     this.#own = new URL(base).origin === location.origin;
@@ -56,9 +47,9 @@ export class LoginHub {
   }
 
   /**
-   * Begin an attempt and return it; *asked* are the members of the call. It is bound to this browser by PKCE; by cookie
-   * where the page has no `crypto.subtle`, or is to be left for WeChat's; and by the caller's own `code_challenge`
-   * where it has a `redirect_uri`, which `redirectUrl()` completes.
+   * Begin an attempt and return it; *asked* are the members of the call. PKCE binds it to this browser; a cookie where
+   * the page has no `crypto.subtle`, or is to be left for WeChat's; the caller's own `code_challenge` where it has a
+   * `redirect_uri`.
    */
   async start(asked = {}) {
     this.stop();
@@ -69,17 +60,16 @@ export class LoginHub {
       const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(this.#verifier));
       body.code_challenge = base64url(digest);
     }
-    const send = body.purpose === "bind" ? this.request : this.call;
-    const attempt = await send.call(this, "/api/auth/wechat/qr-code", { body });
+    const path = "/api/auth/wechat/qr-code";
+    const attempt = await (body.purpose === "bind" ? this.request(path, { body }) : this.call(path, { body }));
     for (const name of ["qr_url", "ws_url", "events_url", "status_url"]) attempt[name] &&= this.#here(attempt[name]);
-    this.attempt = attempt;
-    return attempt;
+    return this.attempt = attempt;
   }
 
   /** Follow the attempt: *onSnapshot* now and at each change, *onConnection* when the line comes or goes. */
   watch(onSnapshot, onConnection = () => {}) {
     const { attempt } = this;
-    onSnapshot({ type: "status", seq: -1, status: "pending", reason: null, user_info: null, ...attempt });
+    onSnapshot({ status: "pending", ...attempt });
     this.#watch = watchAttempt(attempt, {
       read: (options) => this.#status(options, attempt),
       onSnapshot: (snapshot) => {
@@ -94,7 +84,6 @@ export class LoginHub {
     });
   }
 
-  /** Follow the attempt no longer. */
   stop() {
     this.#watch?.stop();
   }
@@ -111,18 +100,14 @@ export class LoginHub {
     return url;
   }
 
-  /** Swap the confirmed attempt for tokens, once; *device* are `device_name`, `device_type`, `device_id`. */
+  /** Swap the confirmed attempt for tokens, once; *device* has `device_name` and the like. */
   redeem(device) {
     const body = { ...device, session_id: this.attempt.session_id, code_verifier: this.#verifier };
-    return insist(async () => {
-      try {
-        return await this.signIn("/api/auth/wechat/token", body);
-      } catch (problem) {
-        // By another tab, or by a try whose answer was lost: the cookie may have come.
-        if (problem.slug === "already-redeemed" && this.#own) return this.refresh();
-        throw problem;
-      }
-    });
+    return insist(() => this.signIn("/api/auth/wechat/token", body).catch((problem) => {
+      // By another tab, or by a try whose answer was lost: the cookie may have come.
+      if (problem.slug === "already-redeemed" && this.#own) return this.refresh();
+      throw problem;
+    }));
   }
 
   /** Sign in by a code or a password, at *path* with *body*. */
@@ -132,9 +117,9 @@ export class LoginHub {
 
   /** A new token pair; one call at a time over all tabs. Throws a HubProblem of 401 or 422 when the session is over. */
   refresh() {
-    const asked = performance.now();
+    const former = this.session;
     const rotate = async () => {
-      if (this.session && this.#takenAt > asked) return this.session; // another tab was quicker
+      if (this.session && this.session !== former) return this.session; // another tab was quicker
       try {
         return this.#keep(await this.call("/api/token/refresh", { body: { refresh_token: this.#refreshToken } }));
       } catch (problem) {
@@ -142,7 +127,7 @@ export class LoginHub {
         throw problem;
       }
     };
-    this.#refreshing ??= (navigator.locks ? navigator.locks.request("hub.refresh", rotate) : rotate()).finally(() => {
+    this.#refreshing ??= (navigator.locks?.request("hub.refresh", rotate) ?? rotate()).finally(() => {
       this.#refreshing = null;
     });
     return this.#refreshing;
@@ -155,8 +140,7 @@ export class LoginHub {
 
   /** Prove again who is there, by `code` and `channel` or by `password`: grave changes want that. */
   async reauth(body) {
-    this.#take({ ...this.session, ...await this.request("/api/reauth", { body }) });
-    if (!this.#refreshToken) this.#tabs.postMessage(this.session);
+    return this.#keep({ ...this.session, ...await this.request("/api/reauth", { body }) });
   }
 
   /** An access token with some life left. */
@@ -165,18 +149,15 @@ export class LoginHub {
     return this.session.access_token;
   }
 
-  /** The account's profile. */
   profile() {
     return this.request("/api/user/profile");
   }
 
   /** End this session, here and in the browser's other tabs. */
   async signOut() {
-    try {
-      await this.request("/api/logout", { body: {} });
-    } catch (problem) {
+    await this.request("/api/logout", { body: {} }).catch((problem) => {
       if (!OVER.includes(problem.status)) throw problem; // else it was over already
-    }
+    });
     this.forget();
   }
 
@@ -203,8 +184,7 @@ export class LoginHub {
 
   #take(session) {
     this.session = session;
-    this.#takenAt = performance.now();
-    this.#good = this.#takenAt + (session?.expires_in ?? 0) * 800;
+    this.#good = performance.now() + (session?.expires_in ?? 0) * 800;
   }
 
   #status({ seq = -1, wait, signal } = {}, attempt = this.attempt) {
@@ -232,22 +212,21 @@ export class LoginHub {
     }
   }
 
-  /** One request; resolves to the envelope's `data`, or null when nothing is newer (304). Throws a HubProblem. */
+  /** One request; resolves to its `data`, or null when nothing is newer (304). Throws a HubProblem. */
   async call(path, { body, method = body ? "POST" : "GET", token, signal = AbortSignal.timeout(REPLY_WITHIN) } = {}) {
-    const headers = { Accept: "application/json" };
-    if (this.#language) headers["Accept-Language"] = this.#language;
+    const headers = { "Accept-Language": this.#language };
     if (body) headers["Content-Type"] = "application/json";
     if (token) headers.Authorization = `Bearer ${token}`;
+    const options = { method, headers, body: JSON.stringify(body), signal, cache: "no-store" };
     let response, reply;
     try {
-      const options = { method, headers, body: JSON.stringify(body), signal, cache: "no-store" };
       response = await fetch(new URL(path, this.base), options);
       if (response.status === 304) return null;
       reply = await response.json();
     } catch {
       throw new HubProblem(response?.ok === false ? response.status : 0);
     }
-    if (!response.ok) throw new HubProblem(response.status, reply, Number(response.headers.get("Retry-After")));
+    if (!response.ok) throw new HubProblem(response.status, reply);
     return reply.data;
   }
 }
@@ -265,5 +244,6 @@ async function insist(work) {
 }
 
 function base64url(bytes) {
-  return btoa(String.fromCharCode(...new Uint8Array(bytes))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
+  const text = btoa(String.fromCharCode(...new Uint8Array(bytes)));
+  return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }

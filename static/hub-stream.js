@@ -6,15 +6,14 @@ import { backOff, openSocket } from "./hub-watch.js";
 
 /**
  * Call *onEvent* with each account event, in order and once; *onRead* when there may be a gap and the state is to be
- * read; *onEnd* when the session is over. *hub* is a LoginHub that is signed in. Returns a function that stops it.
+ * read; *onEnd* when the session of *hub* (a LoginHub) is over. Returns a function that stops it.
  */
 export function followAccount(hub, { onEvent, onRead, onEnd, path = "/api/sessions/stream" }) {
   const attempt = { ws_url: new URL(path, hub.base).href };
   const over = new AbortController();
   const { signal } = over;
   let link, again, prolonging;
-  let seq = -1;
-  let tries = 0;
+  let [seq, tries] = [-1, 0];
   let stale = false; // the server wants another token
 
   const hello = async () => {
@@ -22,28 +21,34 @@ export function followAccount(hub, { onEvent, onRead, onEnd, path = "/api/sessio
     stale = false;
     return { type: "auth", access_token: await hub.accessToken() };
   };
-  const prolong = () => hello().then(link.send).catch(link.check);
-  const take = (frame) => {
-    if (frame.type === "authenticated") {
+  const frame = (told) => {
+    if (told.type === "authenticated") {
       tries = 0;
-      if (seq < 0) seq = frame.seq;
+      if (seq < 0) seq = told.seq;
       clearTimeout(prolonging);
-      prolonging = setTimeout(prolong, frame.expires_in * 850);
-    } else if (frame.seq > seq) {
-      seq = frame.seq;
-      onEvent(frame);
+      prolonging = setTimeout(() => hello().then(link.send).catch(link.check), told.expires_in * 850);
+    } else if (told.seq > seq) {
+      seq = told.seq;
+      onEvent(told);
     }
   };
   const drop = () => {
     clearTimeout(again);
     clearTimeout(prolonging);
     link?.close();
+    again = link = null;
   };
   const stop = () => {
     over.abort();
     drop();
   };
-  const lost = async (code = 1006, wait = 0) => {
+  const connect = () => {
+    drop();
+    const lost = (...why) => mine === link && retry(...why);
+    const mine = openSocket({ attempt, hello, seq: () => seq, live() {}, frame, lost });
+    link = mine;
+  };
+  const retry = async (code = 1006, wait = 0) => {
     drop();
     if (code >= 4500 && code !== 4501) return stop();
     stale = code === 4401;
@@ -57,23 +62,12 @@ export function followAccount(hub, { onEvent, onRead, onEnd, path = "/api/sessio
       onEnd();
     }
   };
-  function connect() {
-    again = null;
-    const mine = openSocket({
-      attempt, hello, seq: () => seq, live() {}, frame: take,
-      lost: (...why) => link === mine && !again && !signal.aborted && lost(...why),
-    });
-    link = mine;
-  }
   const wake = () => {
-    if (document.visibilityState === "hidden") return;
-    if (again) {
-      drop();
-      connect();
-    } else link.check();
+    if (document.hidden) return;
+    if (again) connect();
+    else link?.check();
   };
-  addEventListener("online", wake, { signal });
-  document.addEventListener("visibilitychange", wake, { signal });
+  for (const type of ["online", "visibilitychange"]) addEventListener(type, wake, { signal });
   connect();
   return stop;
 }

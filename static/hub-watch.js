@@ -3,7 +3,6 @@
  * snapshot, so they can be changed at any time; `seq` orders what they say and an older one is dropped.
  * No `close` event is trusted to come: a silent line is asked, and given up when it does not answer.
  */
-
 const ANSWER_WITHIN = 6000; // ms for a handshake, and for the pong to a ping
 const ASK_EVERY = 20000; // ms between two questions to a silent line
 const POLL_HOLD = 25; // s a long poll is held by the server
@@ -16,16 +15,13 @@ export const backOff = (tries, first = 500) => Math.random() * Math.min(MOST, fi
 export const pause = (ms) => new Promise((next) => setTimeout(next, ms));
 
 /**
- * Follow *attempt* (the answer of its creation) to its end. Returns {stop, cancel}.
- *
- * read({seq, wait, signal}) gets a snapshot by HTTP, null if nothing is newer; it throws a HubProblem.
- * onSnapshot(snapshot); onConnection({live, channel, ended}): ended, with no final snapshot, means that the
- * attempt cannot be followed any more.
+ * Follow *attempt* to its end. read({seq, wait, signal}) gets a snapshot by HTTP, null if nothing is newer. In
+ * onConnection({live, channel, ended}) `ended` means that it cannot be followed any more. Returns {stop, cancel}.
  */
 export function watchAttempt(attempt, { read, onSnapshot, onConnection }) {
   const over = new AbortController();
   const { signal } = over;
-  let link, again, due;
+  let link, again;
   let [seq, channel, refusals, tries] = [-1, 0, 0, 0];
 
   const drop = () => {
@@ -37,17 +33,15 @@ export function watchAttempt(attempt, { read, onSnapshot, onConnection }) {
     over.abort();
     drop();
     clearTimeout(again);
-    clearTimeout(due);
   };
-  const tell = (live, ended = false) => signal.aborted || onConnection({ live, ended, channel: CHANNELS[channel][0] });
+  const tell = (line) => signal.aborted || onConnection({ ...line, channel: CHANNELS[channel][0] });
   const end = () => {
-    tell(false, true);
+    tell({ ended: true });
     stop();
   };
   const take = (snapshot) => {
     if (signal.aborted || snapshot.seq <= seq) return;
     seq = snapshot.seq;
-    expect(snapshot);
     if (!["pending", "scanned"].includes(snapshot.status)) stop();
     onSnapshot(snapshot);
   };
@@ -63,16 +57,6 @@ export function watchAttempt(attempt, { read, onSnapshot, onConnection }) {
       return problem;
     }
   };
-  const look = () => {
-    link?.check();
-    ask();
-  };
-
-  /** When the code or the attempt should have ended and nothing was said, look. */
-  const expect = ({ expires_in: life, qr_expires_in: code }) => {
-    clearTimeout(due);
-    due = setTimeout(look, (Math.min(life, code ?? life) + 2) * 1000);
-  };
   const connect = () => {
     clearTimeout(again);
     again = null;
@@ -82,11 +66,11 @@ export function watchAttempt(attempt, { read, onSnapshot, onConnection }) {
       read,
       seq: () => seq,
       frame: (frame) => mine === link && frame.type === "status" && take(frame),
-      live: () => {
+      live() {
         if (mine !== link || proven) return;
         proven = true;
         tries = refusals = 0;
-        tell(true);
+        tell({ live: true });
       },
       lost: (code, wait) => mine === link && lost(proven, code, wait),
     });
@@ -106,23 +90,23 @@ export function watchAttempt(attempt, { read, onSnapshot, onConnection }) {
         refusals = 0;
       }
     }
-    tell(false);
+    tell({ live: false });
     again = setTimeout(connect, wait * 1000 + backOff(tries++, code > 1011 ? 2000 : undefined));
   };
   const wake = ({ type }) => {
-    if (document.visibilityState === "hidden") return;
-    if (type === "online" && channel > 0) {
+    if (document.hidden) return;
+    if (type === "online" && channel) {
       channel = refusals = tries = 0; // another network may let sockets through
       drop();
       connect();
     } else if (again) connect();
-    else look();
+    else {
+      link?.check();
+      ask();
+    }
   };
 
-  addEventListener("online", wake, { signal });
-  addEventListener("pageshow", wake, { signal });
-  document.addEventListener("visibilitychange", wake, { signal });
-  expect(attempt);
+  for (const type of ["online", "pageshow", "visibilitychange"]) addEventListener(type, wake, { signal });
   connect();
   return { stop, cancel: () => link?.send?.({ type: "cancel" }) ?? false };
 }
@@ -133,17 +117,21 @@ export function openSocket({ attempt, seq, hello, frame, live, lost }) {
   address.protocol = address.protocol.replace("http", "ws");
   if (seq() >= 0) address.searchParams.set("seq", seq());
   const socket = new WebSocket(address, "login.v1");
-  let asking;
-  let silence = setTimeout(lost, ANSWER_WITHIN);
+  let timer;
+  const next = (work, ms) => {
+    clearTimeout(timer);
+    timer = setTimeout(work, ms);
+  };
   const send = (body) => {
     if (socket.readyState !== WebSocket.OPEN) return false;
     socket.send(JSON.stringify(body));
     return true;
   };
   const check = () => {
-    silence ??= setTimeout(lost, ANSWER_WITHIN);
+    next(lost, ANSWER_WITHIN);
     send({ type: "ping" });
   };
+  check();
   socket.onopen = async () => {
     try {
       if (hello) send(await hello());
@@ -154,16 +142,12 @@ export function openSocket({ attempt, seq, hello, frame, live, lost }) {
   };
   socket.onclose = ({ code, reason }) => lost(code, code === 1012 ? Number(/[\d.]+/.exec(reason)?.[0] ?? 0) : 0);
   socket.onmessage = ({ data }) => {
-    clearTimeout(silence);
-    clearTimeout(asking);
-    silence = null;
-    asking = setTimeout(check, ASK_EVERY);
+    next(check, ASK_EVERY);
     live();
     frame(JSON.parse(data));
   };
   const close = () => {
-    clearTimeout(silence);
-    clearTimeout(asking);
+    clearTimeout(timer);
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
   };
@@ -174,14 +158,11 @@ export function openSocket({ attempt, seq, hello, frame, live, lost }) {
 function openEvents({ attempt, seq, read, frame, live, lost }) {
   const source = new EventSource(attempt.events_url);
   const silence = setTimeout(lost, ANSWER_WITHIN);
-  const check = async () => {
-    try {
-      const newest = await read({ seq: seq() });
-      if (!newest) return;
-      frame(newest);
-    } catch { /* no answer at all is no better */ }
+  const check = () => read({ seq: seq() }).then((newest) => {
+    if (!newest) return;
+    frame(newest);
     lost();
-  };
+  }, () => lost());
   const asking = setInterval(check, ASK_EVERY);
   source.onmessage = ({ data }) => {
     clearTimeout(silence);

@@ -1,20 +1,13 @@
 /** What the pages' scripts share: the texts the server put into the page, and times in the reader's own zone. */
-
-const roots = [document];
+let roots = [document];
 
 /** Read texts from *root*, a shadow root, as well. */
-export const readTexts = (root) => roots.unshift(root);
+export const readTexts = (root) => { roots = [root, document]; };
 
-function source(key) {
-  for (const root of roots) {
-    const found = root.querySelector(`template[data-text="${key}"]`);
-    if (found) return found;
-  }
-  return null;
-}
+const source = (key) => roots.map((root) => root.querySelector(`template[data-text="${key}"]`)).find(Boolean);
 
 /** Whether the page carries the text *key*, as `<template data-text>`. */
-export const knows = (key) => source(key) !== null;
+export const knows = (key) => Boolean(source(key));
 
 /** The text *key*, with `{name}` replaced from *values*. */
 export function text(key, values = {}) {
@@ -29,11 +22,10 @@ export function showTime(element, iso) {
   element.textContent = when.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
 }
 
-/** Show a picture over the silhouette of *avatar*; without one, or if it fails, the silhouette stays. */
-export function showAvatar(avatar, url) {
-  const image = avatar.querySelector("img");
-  image.onload = () => { image.hidden = false; };
-  image.onerror = () => { image.hidden = true; };
+/** Show a picture over the silhouette of the avatar below *root*; without one, or if it fails, that stays. */
+export function showAvatar(root, url) {
+  const image = root.querySelector(".avatar img");
+  image.onload = image.onerror = ({ type }) => { image.hidden = type === "error"; };
   if (!url) image.hidden = true;
   else if (image.getAttribute("src") !== url) image.src = url;
 }

@@ -83,7 +83,7 @@ def _variants() -> Iterator[tuple[str, dict[str, Any]]]:
         for phone_url in (None, "/sandbox/phone"):
             yield "sign_in.html", {**card, **page, "door": door, "phone_url": phone_url}
             led = {"methods": ["scan"], "leads_back": True, "scan_confirms": True}
-            asked = {"redirect-uri": "https://shop.example", "state": _NASTY}
+            asked = {"redirect_uri": "https://shop.example", "state": _NASTY}
             yield (
                 "sign_in.html",
                 {**card, **page, **led, "door": door, "phone_url": phone_url, "asked": asked},

@@ -18,9 +18,8 @@ INK_ON_GROUND = [
     ("brand", "canvas"),
     ("on-go", "go"),
     ("on-stop", "stop"),
-    ("success", "success-soft"),
-    ("warning", "warning-soft"),
-    ("danger", "danger-soft"),
+    ("success", "sunk"),
+    *((tone, f"{tone}-soft") for tone in ("success", "warning", "danger", "ink-soft")),
     ("warning", "surface"),
 ]
 SHAPE_ON_GROUND = [("accent", "surface"), ("accent", "canvas"), ("edge", "surface"), ("focus", "surface")]
@@ -75,6 +74,12 @@ def test_colours_are_named_once() -> None:
     assert set(re.findall(r"#[0-9a-f]{3,8}\b|rgba?\([^)]*\)", rules)) == {"#fff"}
 
 
+def test_every_token_is_defined() -> None:
+    """No style asks for a custom property that none sets."""
+    css = "".join(path.read_text("utf-8") for path in folder("static").glob("*.css"))
+    assert set(re.findall(r"var\((--[\w-]+)", css)) <= set(re.findall(r"(--[\w-]+):", css))
+
+
 @pytest.mark.parametrize("page", ["sign-in.js", "confirm.js", "account.js"])
 def test_pages_weigh_little(page: str) -> None:
     """All that one page loads of ours, pictures aside, stays under 64 KB as it lies there."""
@@ -91,7 +96,18 @@ def _loaded(script: str) -> set[str]:
 def _tokens(scheme: str) -> dict[str, str]:
     css = (folder("static") / "hub.css").read_text("utf-8")
     found = re.findall(r"--([\w-]+): light-dark\((#\w+), (#\w+)\);", css)
-    return {name: light if scheme == "light" else dark for name, light, dark in found}
+    colours = {name: light if scheme == "light" else dark for name, light, dark in found}
+    (share,) = re.findall(r"--tone-soft: color-mix\(in srgb, var\(--tone\) (\d+)%, var\(--surface\)\)", css)
+    for tone in ("success", "warning", "danger", "ink-soft"):
+        colours[f"{tone}-soft"] = _mixed(colours[tone], colours["surface"], int(share) / 100)
+    return colours
+
+
+def _mixed(first: str, second: str, share: float) -> str:
+    mixed = (
+        round(a * share + b * (1 - share)) for a, b in zip(_channels(first), _channels(second), strict=True)
+    )
+    return "#" + "".join(f"{channel:02x}" for channel in mixed)
 
 
 def _contrast(first: str, second: str) -> float:
@@ -99,9 +115,13 @@ def _contrast(first: str, second: str) -> float:
     return (brighter + 0.05) / (darker + 0.05)
 
 
-def _luminance(colour: str) -> float:
+def _channels(colour: str) -> tuple[int, ...]:
     digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
-    red, green, blue = (_linear(int(digits[i : i + 2], 16) / 255) for i in (0, 2, 4))
+    return tuple(int(digits[i : i + 2], 16) for i in (0, 2, 4))
+
+
+def _luminance(colour: str) -> float:
+    red, green, blue = (_linear(channel / 255) for channel in _channels(colour))
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 

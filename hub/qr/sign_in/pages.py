@@ -58,7 +58,8 @@ class SignInPages:
     def show(self, request: Request, door: str, finishing: Mapping[str, object] | None = None) -> Response:
         """Render the sign-in page; with *finishing* for a person who comes back from WeChat's own page."""
         framed = self._frame_origin is not None and door in PROVIDER_DOORS
-        asked = {name.replace("_", "-"): value for name, value in _asked(request).items()}
+        query = request.query_params
+        asked = {} if finishing else {name: query[name] for name in _ASKED if name in query}
         page = self._pages.render(
             request,
             "sign_in.html",
@@ -66,7 +67,7 @@ class SignInPages:
             leads_to=None,
             framed=framed,
             finishing=finishing,
-            asked={} if finishing else asked,
+            asked=asked,
             doors=self._doors,
             phone_url=self._phone_url,
         )
@@ -114,10 +115,6 @@ class SignInPages:
     def _door(request: Request, doors: Sequence[str]) -> str:
         door = request.query_params.get("door", "")
         return door if door in doors else doors[0]
-
-
-def _asked(request: Request) -> dict[str, str]:
-    return {name: request.query_params[name] for name in _ASKED if name in request.query_params}
 
 
 @cache
