@@ -220,7 +220,7 @@ class Lane:
         if unit.future.done():
             return None
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._limit
+        until, patience = loop.time() + self._limit, loop.time() + self._wait
         lost = contended = 0
         while True:
             begun = perf_counter()
@@ -236,7 +236,7 @@ class Lane:
                 link = await connector.link(loop.time() + self._wait)
             except Contended as error:
                 contended += 1
-                if contended > _RETRIES:
+                if contended > _RETRIES or loop.time() >= patience:  # a lock that long is not just let go
                     raise unavailable("contended", str(error)) from error
                 RETRIES.labels("contended").inc()
                 await asyncio.sleep(random.uniform(0.5, 1) * 0.01 * 2**contended)  # noqa: S311 - spreads rivals only

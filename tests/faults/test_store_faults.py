@@ -259,6 +259,30 @@ async def test_a_deadlock_that_the_work_swallows_is_run_again_all_the_same(
     await store.stop()
 
 
+async def test_a_lock_that_is_not_let_go_is_an_outage(probe_queries: None, mariadb_url: str) -> None:
+    """Who has waited for a row as long as anybody may is told so, and does not wait for it again."""
+    contended = retries("contended")
+    store = Store(mariadb_url)
+    await store.start()
+    row = await add(store)
+    held, free = asyncio.Event(), asyncio.Event()
+
+    async def hold(tx: Connection) -> None:
+        await tx.changed("probe.count_up", id=row)
+        held.set()
+        await free.wait()
+
+    holding = asyncio.create_task(store.write(hold))
+    await held.wait()
+    with pytest.raises(StoreUnavailable, match="Lock wait timeout"):
+        await store.changed("probe.count_up", id=row)
+    assert retries("contended") == contended
+    free.set()
+    await holding
+    assert await store.changed("probe.count_up", id=row) == 1
+    await store.stop()
+
+
 async def test_a_file_locked_by_another_process_is_waited_for(probe_queries: None, sqlite_url: str) -> None:
     """Another process writes for a while: the unit waits and then gets through."""
     store = Store(sqlite_url)
