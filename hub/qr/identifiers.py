@@ -13,6 +13,12 @@ import re
 import secrets
 from collections.abc import Sequence
 
+import structlog
+
+from hub.errors import AttemptNotFound
+
+log = structlog.stdlib.get_logger("hub.qr")
+
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 QR_CODE = re.compile(r"[A-Za-z0-9_-]{22}")
 
@@ -32,11 +38,15 @@ class Identifiers:
         return _derive(self._maker(seed, key), "authorization_code", seed)
 
     def _maker(self, seed: str, key: str | None) -> bytes:
-        """Return the ring key of a new attempt, or the one that made the attempt stored as *key*."""
+        """Return the ring key of a new attempt, or the one that made the attempt stored as *key*.
+
+        Raises AttemptNotFound where none did: one was withdrawn too early, or processes have different ones.
+        """
         for ring_key in self._keys:
             if key is None or hashed(_derive(ring_key, "session_id", seed)) == key:
                 return ring_key
-        raise LookupError("no key of the ring made this attempt")
+        log.error("attempt_of_unknown_key")
+        raise AttemptNotFound("no key of the ring made this attempt")
 
 
 def new_code() -> str:

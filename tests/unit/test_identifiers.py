@@ -2,6 +2,7 @@
 
 import pytest
 
+from hub.errors import AttemptNotFound
 from hub.qr.identifiers import Identifiers, hashed, new_code
 
 OLD, NEW = "old-cookie-secret-" * 3, "new-cookie-secret-" * 3
@@ -18,9 +19,9 @@ def test_a_new_key_in_front_changes_no_attempt() -> None:
 
 
 def test_a_key_that_is_gone_makes_nothing() -> None:
-    """Nothing else is taken for the identifiers of such an attempt."""
+    """Nothing else is taken for the identifiers of such an attempt; its person is to begin again."""
     seed = new_code()
     key = hashed(Identifiers([OLD]).session_id(seed))
     for make in (Identifiers([NEW]).session_id, Identifiers([NEW]).authorization_code):
-        with pytest.raises(LookupError):
+        with pytest.raises(AttemptNotFound):
             make(seed, key)
