@@ -5,21 +5,17 @@ import "./login-hub.js";
 import { followAccount } from "./hub-stream.js";
 import { knows, nameCountries, showTime, text } from "./page.js";
 
-const PENDING = "hub.binding"; // sessionStorage: the attempt to bind that WeChat's own page is to lead back from
+const PENDING = "hub.binding"; // sessionStorage: the attempt that WeChat's own page leads back from
 
 const hub = new LoginHub();
 const $ = (id) => document.getElementById(id);
-const say = (name) => text(`page.account.${name}`);
 const isOver = ({ status }) => [401, 422].includes(status) && !hub.session;
-const shown = {}; // the id of a section → the HTML that it was made of
 const returned = document.querySelector('meta[name="attempt"]')?.content; // the person is back from WeChat's own page
 if (returned) history.replaceState(null, "", "/account"); // the code in the address is used up
 
 let stop = () => {};
 let reading = 0;
 let proven; // what goes on once the person has proven who is there
-
-/* What is shown */
 
 /** Show the account, or the card that stands in its place. */
 function show(name) {
@@ -30,10 +26,10 @@ function show(name) {
   document.querySelector(`[data-part=${name}] h1`).focus();
 }
 
-function leave(name = "signed_out") {
+const leave = (name = "signed_out") => {
   hub.forget();
   show(name);
-}
+};
 
 function news(words, tone = "success") {
   const line = $("news").firstElementChild;
@@ -49,13 +45,12 @@ function failed(problem) {
 }
 
 async function content(cursor = "") {
-  const page = document.createElement("template");
-  const path = `/api/account/content?${$("filter")?.value ?? ""}${cursor}`;
-  page.innerHTML = (await hub.request(path)).html;
-  for (const time of page.content.querySelectorAll("time")) showTime(time, time.dateTime);
-  for (const form of page.content.querySelectorAll("form")) wire(form, hub, (body) => send(form, body));
-  nameCountries(page.content);
-  return page.content;
+  const { html } = await hub.request(`/api/account/content?${$("filter")?.value ?? ""}${cursor}`);
+  const page = document.createRange().createContextualFragment(html);
+  for (const time of page.querySelectorAll("time")) showTime(time, time.dateTime);
+  for (const form of page.querySelectorAll("form")) wire(form, hub, (body) => send(form, body));
+  nameCountries(page);
+  return page;
 }
 
 /** Read the account, and put in place what has changed. */
@@ -66,10 +61,10 @@ async function read() {
 }
 
 function put(section) {
-  const { id, outerHTML: html } = section;
-  const former = $(id);
-  if (shown[id] === html || former.querySelector("[open]")) return;
-  shown[id] = html;
+  const { outerHTML: html } = section;
+  const former = $(section.id);
+  if (former.madeOf === html || former.querySelector("[open]")) return;
+  section.madeOf = html;
   for (const row of former.querySelectorAll("[id^=device-]")) { // a session that has ended stays in sight
     if (section.querySelector(`#${row.id}`)) continue;
     row.dataset.over = "";
@@ -90,8 +85,6 @@ async function more(button) {
   rows[0].focus();
 }
 
-/* What is done */
-
 /** Send a form by the method and to the path that it names; where that takes a fresh proof, ask for one first. */
 async function send(form, fields) {
   const { path, method, body = "{}" } = form.dataset;
@@ -110,10 +103,10 @@ async function send(form, fields) {
   return done();
 }
 
-function done() {
-  news(say("changed"));
+const done = () => {
+  news(text("page.account.changed"));
   return read().catch(failed);
-}
+};
 
 function prove(then) {
   proven = then;
@@ -131,8 +124,6 @@ function open({ dataset: { open: name, path, value } }) {
   if (name === "wechat") bind();
 }
 
-/* WeChat */
-
 function bind() {
   const card = Object.assign(document.createElement("login-hub"), { hub });
   card.setAttribute("methods", "scan");
@@ -148,14 +139,12 @@ function finish({ qr_code, session_id }) {
   return hub.request("/api/user/bind-wechat", { body: { qr_code, session_id } }).then(done, failed);
 }
 
-/** The person is back from WeChat's own page: finish, in the window that has begun it. */
+/** Finish, in the window that has begun it. */
 function resume() {
   const pending = JSON.parse(sessionStorage.getItem(PENDING));
   sessionStorage.removeItem(PENDING);
-  return pending?.session_id === returned ? finish(pending) : news(say("wechat.approved"));
+  return pending?.session_id === returned ? finish(pending) : news(text("page.account.wechat.approved"));
 }
-
-/* What happens */
 
 function onEvent({ type, data }) {
   const own = data.session_id && data.session_id === hub.session?.session_id;

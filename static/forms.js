@@ -79,13 +79,13 @@ export function wire(form, hub, submit) {
 }
 
 function countDown(button, seconds) {
-  const words = (button.dataset.words ??= button.textContent);
+  const words = button.textContent;
   const end = performance.now() + seconds * 1000;
   const tick = () => {
     const left = Math.ceil((end - performance.now()) / 1000);
     button.disabled = left > 0;
-    button.textContent = left > 0 ? text("page.form.resend", { seconds: left }) : words;
-    if (left > 0) setTimeout(tick, 500);
+    button.textContent = button.disabled ? text("page.form.resend", { seconds: left }) : words;
+    if (button.disabled) setTimeout(tick, 500);
   };
   tick();
 }

@@ -59,34 +59,3 @@ async def test_every_state_is_accessible(hub_on_sqlite: HubProcess, new_page: Ne
             wrong += [f"{shown.name} {title} {scheme}: {each}" for each in await violations(page)]
         await page.unroute("**/state")
     assert wrong == []
-
-
-@pytest.mark.parametrize("language", ["zh-CN", "en"])
-async def test_every_outcome_in_place_is_accessible(
-    hub_on_sqlite: HubProcess, new_page: NewPage, language: str
-) -> None:
-    """What the confirm page puts in its own place after an answer has its focus and keeps WCAG 2.2 AA."""
-    confirm = next(each for each in shown_to_phones(language) if each.name == "confirm.html")
-    page = await new_page(viewport={"width": 320, "height": 640}, reduced_motion="reduce")
-    await page.route("**/state", answering(confirm.html))
-    slug = ""
-
-    async def refuse(route: Route) -> None:
-        await route.fulfill(json={"type": f"/problems/{slug}", "message": "…"}, status=410)
-
-    await page.route("**/api/auth/wechat/confirm", refuse)
-    for slug in (
-        "account-blocked",
-        "already-bound",
-        "already-claimed",
-        "attempt-expired",
-        "attempt-not-found",
-        "sign-in-refused",
-        "invalid-request",
-    ):
-        await page.goto(f"{hub_on_sqlite.url}/state")
-        await page.locator("[data-action=cancel]").click()
-        await expect(page.locator(".outcome h1")).to_be_focused()
-        assert await page.title() == await page.locator("h1").inner_text()
-        assert await violations(page) == [], slug
-        assert await overflow(page) <= 0
