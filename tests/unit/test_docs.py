@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 
 from hub.app import create_app
 from hub.audit import rules as signals
@@ -19,7 +19,9 @@ from hub.limits.guard import QR, VERIFY
 from hub.ops.retention import RULES
 from hub.qr.phone import BURNS
 from hub.qr.states import Lifetimes
+from hub.sandbox import sandbox_for
 from hub.settings import Settings
+from hub.wechat.sandbox.people import PEOPLE
 from tests.metrics import Measured, measured
 
 ROOT = Path(__file__).parents[2]
@@ -267,3 +269,19 @@ def test_compose_uses_what_there_is() -> None:
         assert set(each["networks"]) <= set(compose["networks"])
         volumes = {volume.partition(":")[0] for volume in each.get("volumes", ())}
         assert volumes <= set(compose["volumes"])
+
+
+def test_the_sandbox_has_what_its_guide_names() -> None:
+    """Each call of the guide is one of the sandbox, by that method, and each person is one of its people."""
+    app = sandbox_for(Settings(_env_file=None), public_url="http://127.0.0.1", messages=_nothing_sent)
+    routes = [route for route in app.routes if isinstance(route, Route)]
+    routed = {f"{method} {route.path}" for route in routes for method in route.methods or ()}
+    text = TEXTS["sandbox.md"]
+    calls = {span.split("?")[0] for span in SPAN.findall(text) if re.match("(GET|POST) /", span)}
+    assert len(calls) > 10
+    assert calls <= routed
+    assert set(SPAN.findall(text.partition("The people are")[2])) == set(PEOPLE)
+
+
+async def _nothing_sent(_: str) -> list[dict[str, str | None]]:
+    return []
