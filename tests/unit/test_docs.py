@@ -12,6 +12,7 @@ from starlette.routing import Mount, Route
 from hub.app import create_app
 from hub.audit import rules as signals
 from hub.cli import COMMANDS, main
+from hub.codes.dispatch import MAX_TRIES
 from hub.codes.rules import LOCK, TRIES
 from hub.errors import kinds
 from hub.limits.concurrency import PER_ADDRESS, PER_ATTEMPT
@@ -20,7 +21,11 @@ from hub.ops.retention import RULES
 from hub.qr.phone import BURNS
 from hub.qr.states import Lifetimes
 from hub.sandbox import sandbox_for
+from hub.server import DRAIN_TIME
 from hub.settings import Settings
+from hub.supervisor import LEAVE_TIME
+from hub.web.cookies import DEVICE_AGE
+from hub.web.parking.lot import PING_INTERVAL
 from hub.wechat.sandbox.people import PEOPLE
 from tests.metrics import Measured, measured
 
@@ -241,6 +246,19 @@ def test_threats_tell_the_true_limits() -> None:
     ):
         assert said in " ".join(TEXTS["threats.md"].split()), said
     assert (QR.window, BURNS.quota, signals.WINDOW.seconds, signals.REPORTS_KEPT.days) == (60, 2, 3600, 1)
+
+
+def test_operations_tell_the_true_times() -> None:
+    """The figures in the guides to operations and production are those of the code."""
+    text = " ".join((OPERATIONS + TEXTS["production.md"]).split())
+    for said in (
+        f"sends the sockets away with 1012 over {DRAIN_TIME:g} seconds",
+        f"exits within {LEAVE_TIME:g}",
+        f"tried again up to {MAX_TRIES} times",
+        f"sockets are pinged each {PING_INTERVAL:g} seconds",
+        f"{DEVICE_AGE // 86400} days for the cookies that know a device again",
+    ):
+        assert said in text, said
 
 
 def test_every_mitigation_is_judged() -> None:
