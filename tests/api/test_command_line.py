@@ -8,7 +8,7 @@ import pytest
 
 from tests.servers.hub import SECRET, HubProcess, inherited
 from tests.servers.mariadb import MariaDB
-from tests.servers.redis import free_port
+from tests.servers.ports import free_port
 from tests.servers.worker import ALIYUN
 
 HUB = str(Path(sys.executable).with_name("hub"))

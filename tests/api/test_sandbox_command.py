@@ -12,7 +12,7 @@ import pytest
 
 from tests.people import Browser, Phone
 from tests.servers.hub import SECRET, START_LIMIT, HubProcess, inherited
-from tests.servers.redis import free_port
+from tests.servers.ports import free_port
 
 HUB = str(Path(sys.executable).with_name("hub"))
 

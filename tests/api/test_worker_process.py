@@ -13,8 +13,8 @@ from hub.ops.archive import months_before
 from hub.store.database import Store
 from tests.outgoing import code_for, enqueue, make_outbox
 from tests.servers.hub import HubProcess
+from tests.servers.ports import free_port
 from tests.servers.providers import Aliyun, served
-from tests.servers.redis import free_port
 from tests.servers.waiting import until
 from tests.servers.worker import ALIYUN, DATA_KEY, Start
 from tests.signing_in import execute, rows

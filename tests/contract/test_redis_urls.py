@@ -13,7 +13,8 @@ from cryptography.x509.oid import NameOID
 
 from hub.realtime.redis import RedisBroker
 from hub.realtime.watch import READ_AGAIN, Message
-from tests.servers.redis import RedisServer, free_port, require
+from tests.servers.ports import free_port
+from tests.servers.redis import RedisServer, require
 
 HELLO = Message(1, b"hello")
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.redis import RedisServer, free_port, require
+from tests.servers.ports import free_port
+from tests.servers.redis import RedisServer, require
 
 SLOTS = 16384
 

@@ -14,7 +14,8 @@ from typing import ClassVar
 import pytest
 
 from tests.servers.mariadb import MariaDB
-from tests.servers.redis import RedisServer, free_port
+from tests.servers.ports import free_port
+from tests.servers.redis import RedisServer
 
 START_LIMIT = 30.0
 ALLOWED_ORIGIN = "https://shop.example.com"

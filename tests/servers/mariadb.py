@@ -21,6 +21,7 @@ import pytest
 from pymysql.cursors import Cursor
 
 from hub.store.migrate import migrate
+from tests.servers.ports import free_port
 
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/usr/local/mysql/bin"])
 _START_SECONDS = 60.0
@@ -35,7 +36,7 @@ class MariaDB:
 
     def __init__(self, folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.socket = folder / "sock"
         self._options = options
         self._environment = {**os.environ, **(environment or {})}
@@ -156,13 +157,6 @@ class MariaDB:
     def running(self) -> bool:
         """It was started and not stopped since."""
         return self._process is not None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _binary(*names: str) -> str:

@@ -18,14 +18,7 @@ from hub.limits.rules import Limiter
 from hub.realtime.broker import Broker
 from hub.realtime.memory import MemoryBroker
 from hub.realtime.redis import RedisBroker
-
-
-def free_port() -> int:
-    """Return a TCP port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from tests.servers.ports import free_port
 
 
 class RedisServer:

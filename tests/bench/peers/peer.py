@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from tests.bench import machine
 from tests.bench.peers import cache
-from tests.servers.redis import free_port
+from tests.servers.ports import free_port
 
 _ROOT = Path(__file__).parents[3]
 _START = 15.0  # seconds
