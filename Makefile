@@ -14,7 +14,9 @@ BIN := .venv/bin
 # Outages come among themselves; tests of storms and of timing want the machine to themselves.
 ALONE := tests/faults/test_sign_in_storm.py tests/faults/test_departures.py tests/faults/attacks \
 	tests/api/test_codes_timing.py
-IN_TWO := --numprocesses 2 --dist loadfile $(ALONE:%=--ignore=%)
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+# Tests wait for nearly half of their time, outages for most of theirs.
+PART := --dist loadfile $(ALONE:%=--ignore=%)
 # What tests write is thrown away soon: it is kept in memory, where there is room for it.
 ROOMY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
 
@@ -25,8 +27,8 @@ run: .venv/run
 
 test: export TMPDIR := $(or $(ROOMY),$(TMPDIR),/tmp)
 test: .venv/test servers check
-	$(BIN)/pytest $(IN_TWO) --ignore=tests/faults
-	$(BIN)/pytest $(IN_TWO) tests/faults
+	$(BIN)/pytest $(PART) --numprocesses $$(($(CORES) * 3 / 2)) --ignore=tests/faults
+	$(BIN)/pytest $(PART) --numprocesses $$(($(CORES) * 2)) tests/faults
 	$(BIN)/pytest $(ALONE)
 
 fuzz: .venv/test
