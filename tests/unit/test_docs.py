@@ -39,6 +39,22 @@ CODE = "".join(path.read_text("utf-8") for path in (ROOT / "hub").rglob("*.py"))
 ROUTES = [route.path for route in create_app(Settings()).routes if not isinstance(route, Mount)]  # type: ignore[attr-defined]  # each has one
 METRICS = measured()
 
+COMPOSE_SERVICE = {
+    *(
+        "build",
+        "command",
+        "configs",
+        "depends_on",
+        "deploy",
+        "env_file",
+        "environment",
+        "healthcheck",
+        "image",
+    ),
+    *("networks", "ports", "restart", "stop_grace_period", "volumes"),
+}
+"""What of the Compose Specification a service of ours may have."""
+
 every_text = pytest.mark.parametrize("name", TEXTS)
 SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 SETTING = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
@@ -283,6 +299,7 @@ def test_compose_uses_what_there_is() -> None:
         assert set(given) <= set(Settings.model_fields)
         assert Settings(_env_file=None, **given).production
     for each in services.values():
+        assert set(each) <= COMPOSE_SERVICE
         assert set(each.get("depends_on", ())) <= set(services)
         assert set(each["networks"]) <= set(compose["networks"])
         volumes = {volume.partition(":")[0] for volume in each.get("volumes", ())}
