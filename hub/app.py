@@ -14,10 +14,12 @@ from starlette.routing import BaseRoute, Mount
 from hub.accounts.routes import AccountRoutes
 from hub.admin.dashboard import Dashboard
 from hub.admin.operators import Operators
+from hub.admin.pages import AdminPages
 from hub.admin.routes import AdminRoutes
 from hub.admin.stream import MetricsStream
 from hub.admin.users import Users
 from hub.assets import folder
+from hub.audit.devices import agent_name
 from hub.audit.history import LoginHistory
 from hub.audit.routes import AuditRoutes
 from hub.codes.addresses import region
@@ -215,7 +217,16 @@ def create_app(settings: Settings) -> Starlette:
     operators = Operators(services.store, sessions)
     dashboard = Dashboard(registry.collect, services.measuring.measure, services.store.now)
     metrics_stream = MetricsStream(signed_in, operators, dashboard)
-    admin = AdminRoutes(operators, Users(services.store), services.administer, pages, services.places.name)
+    users = Users(services.store)
+    admin = AdminRoutes(operators, users, services.administer, services.places.name)
+    admin_pages = AdminPages(
+        operators=operators,
+        users=users,
+        administer=services.administer,
+        place=services.places.name,
+        called=agent_name,
+        pages=pages,
+    )
     tokens = TokenRoutes(
         sessions, cookies, origins, guard, services.places.name, code_routes.prove, accounts.prove
     )
@@ -232,6 +243,7 @@ def create_app(settings: Settings) -> Starlette:
         *account_stream.routes(),
         *metrics_stream.routes(),
         *admin.routes(),
+        *admin_pages.routes(),
         *tokens.routes(),
         *oauth.routes(),
         *code_routes.routes(),

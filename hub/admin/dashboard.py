@@ -12,7 +12,7 @@ from prometheus_client import Metric
 
 from hub.admin import rules
 from hub.admin.figures import Figures, Point
-from hub.admin.rules import End, Increase
+from hub.admin.rules import End, Increase, Reading
 from hub.web.answers import moment
 
 log = structlog.stdlib.get_logger("hub.admin")
@@ -21,6 +21,8 @@ SLOT: Final = 15  # seconds
 SLOTS: Final = 60
 PACE: Final = 2.0  # seconds between two readings while somebody watches
 _EARLY: Final = 0.5  # seconds before a slot's end at which it is read while nobody does
+
+_NOTHING: Final[Reading] = {}
 
 Tell = Callable[[Figures], None]
 
@@ -42,6 +44,7 @@ class Dashboard:
         self._measure = measure
         self._now = now
         self._at = datetime.fromtimestamp(0, UTC)
+        self._seq = 0
         self._ends: deque[End] = deque(maxlen=SLOTS + 1)  # the first one is what the others grew from
         self._watching: set[Tell] = set()
         self._woken = asyncio.Event()
@@ -70,7 +73,7 @@ class Dashboard:
 
     def snapshot(self) -> Figures:
         """Return all that is known."""
-        return self._figures("snapshot", self._ends[0].slot)
+        return self._figures("snapshot", 0)
 
     async def take(self) -> None:
         """Read once, and tell."""
@@ -88,7 +91,7 @@ class Dashboard:
             for tell in list(self._watching):
                 tell(delta)
 
-    async def _read(self) -> rules.Reading:
+    async def _read(self) -> Reading:
         # Several processes' metrics are many files: not on the loop.
         return await asyncio.to_thread(lambda: rules.read(self._collect()))
 
@@ -115,21 +118,27 @@ class Dashboard:
     def _figures(self, kind: Literal["snapshot", "delta"], after: int) -> Figures:
         newest = self._ends[-1].reading
         grown = Increase(self._ends[0].reading, newest)
+        answers = rules.answers(grown, newest)
+        last = self._ends[-1].slot
+        self._seq = max(self._seq + 1, int(self._now().timestamp() * 1000))
+        points = {
+            newer.slot: _point(newer.slot, older.reading, newer.reading)
+            for older, newer in pairwise(self._ends)
+            if newer.slot > after
+        }
         return {
             "type": kind,
-            "seq": int(self._at.timestamp() * 1000),
+            "seq": self._seq,
             "at": moment(self._at),
             "slot": SLOT,
-            "window": SLOT * SLOTS,
-            "points": [_point(older, newer) for older, newer in pairwise(self._ends) if newer.slot > after],
+            "points": [
+                points.get(slot) or _point(slot) for slot in range(max(after, last - SLOTS) + 1, last + 1)
+            ],
             "sockets": round(newest.get((rules.SOCKETS,), 0)),
-            "funnel": rules.funnel(grown),
-            "sign_ins": rules.sign_ins(grown),
-            "latency": rules.latency(grown, newest),
-            "senders": rules.senders(grown, newest),
-            "queues": rules.queues(grown, newest),
-            "budgets": rules.budgets(newest),
-            "errors": rules.errors(grown),
+            "results": grown.results(),
+            "p50": rules.quantile(answers, 0.5),
+            "p99": rules.quantile(answers, 0.99),
+            "bars": rules.bars(grown, newest),
         }
 
 
@@ -137,12 +146,9 @@ def _slot(at: datetime) -> int:
     return int(at.timestamp()) // SLOT
 
 
-def _point(older: End, newer: End) -> Point:
-    results = Increase(older.reading, newer.reading).results()
+def _point(slot: int, older: Reading = _NOTHING, newer: Reading = _NOTHING) -> Point:
     return {
-        "at": moment(datetime.fromtimestamp(newer.slot * SLOT, UTC)),
-        "success": results["success"],
-        "failed": results["failed"],
-        "blocked": results["blocked"],
-        "sockets": round(newer.reading.get((rules.SOCKETS,), 0)),
+        "at": moment(datetime.fromtimestamp(slot * SLOT, UTC)),
+        **Increase(older, newer).results(),
+        "sockets": round(newer.get((rules.SOCKETS,), 0)),
     }

@@ -8,121 +8,59 @@ from hub.web.shapes import described
 
 
 @described
-class Point(TypedDict):
-    """What happened in one slot of time."""
+class Results(TypedDict):
+    """How tries to sign in ended."""
 
-    at: str
-    """When the slot began, in ISO 8601 and UTC."""
     success: int
     """Sign-ins."""
     failed: int
     """Tries that failed."""
     blocked: int
     """Tries that were refused unheard."""
+
+
+@described
+class Point(Results):
+    """What happened in one slot of time."""
+
+    at: str
+    """When the slot began, in ISO 8601 and UTC."""
     sockets: int
     """WebSockets that were open at its end."""
 
 
 @described
-class Funnel(TypedDict):
-    """How far the QR sign-ins of the window got."""
+class Bar(TypedDict):
+    """One count."""
 
-    created: int
-    """Attempts begun."""
-    scanned: int
-    """Attempts that a phone claimed."""
-    confirmed: int
-    """Attempts that a phone confirmed."""
-    redeemed: int
-    """Attempts that gave out their tokens."""
-
-
-@described
-class SignIns(TypedDict):
-    """The tries of the window that were made in one way and ended alike."""
-
-    method: str
-    """How it was tried, as in the login log."""
-    status: str
-    """What came of it: `success`, `failed` or `blocked`."""
+    names: list[str]
+    """What is counted, by the labels of the metric."""
     count: int
-    """How many."""
+    """How often it happened, or how many there are."""
+    whole: int | None
+    """What the count is a part of; null for one that stands beside the others."""
+    tone: Literal["neutral", "success", "warning", "danger"]
+    """Whether that is good."""
 
 
 @described
-class Bucket(TypedDict):
-    """The requests of the window that took about the same time."""
+class Bars(TypedDict):
+    """The counts of the window, list by list."""
 
-    up_to: float | None
-    """The longest of them, in seconds; null for those beyond the last bound."""
-    count: int
-    """How many."""
-
-
-@described
-class Latency(TypedDict):
-    """How long the API took to answer, event streams and long polls left out."""
-
-    buckets: list[Bucket]
-    """The requests by time, the quickest first."""
-    p50: float | None
-    """The time in seconds that half of them took at most, as far as the buckets tell; null without any."""
-    p99: float | None
-    """The same for 99 of 100."""
-
-
-@described
-class SenderHealth(TypedDict):
-    """How a provider of messages does."""
-
-    provider: str
-    """The provider's name, as in the settings."""
-    ok: int
-    """Messages that it took in the window."""
-    failed: int
-    """Tries in the window that failed."""
-    health: Literal["idle", "ok", "failing"]
-    """`failing` where more tries failed than not, `idle` without any."""
-
-
-@described
-class Queue(TypedDict):
-    """The messages of one kind that wait to be sent."""
-
-    kind: str
-    """`sms` or `email`."""
-    waiting: int
-    """How many there are."""
-    oldest: float
-    """How long the oldest one waits, in seconds."""
-    dead: int
-    """How many were given up in the window."""
-
-
-@described
-class Budget(TypedDict):
-    """What today's SMS (UTC) have used up."""
-
-    scope: str
-    """`all`, or a country's calling code."""
-    spent: int
-    """SMS so far."""
-    budget: int
-    """SMS that a day may have."""
-
-
-@described
-class Failure(TypedDict):
-    """Errors of the window that are alike."""
-
-    source: Literal["wechat", "hub"]
-    """Whose errors they are."""
-    call: str
-    """The call to WeChat, or the route."""
-    code: str
-    """WeChat's `errcode` or what took its place, or the HTTP status from 500 on."""
-    count: int
-    """How many."""
+    funnel: list[Bar]
+    """How far QR sign-ins got: `created`, `scanned`, `confirmed`, `redeemed`."""
+    sign_ins: list[Bar]
+    """The tries to sign in, by method and result as in the login log."""
+    latency: list[Bar]
+    """Calls to the API by the time until their answer, in milliseconds; streams and long polls left out."""
+    errors: list[Bar]
+    """At most 10: WeChat's by call and errcode, the hub's own by route and status, messages given up."""
+    senders: list[Bar]
+    """The providers of messages: what they took of what was tried, and `idle`, `ok` or `failing`."""
+    queues: list[Bar]
+    """The messages that wait now, by kind, and for how many seconds the oldest one does."""
+    budgets: list[Bar]
+    """What today's SMS (UTC) have used up: of `all`, and by calling code where that has a budget."""
 
 
 @described
@@ -130,30 +68,22 @@ class Figures(TypedDict):
     """The figures of the last 15 minutes, over all processes of this machine that serve together."""
 
     type: Literal["snapshot", "delta"]
-    """A `delta` holds only the points that are new or have changed; its other figures are whole."""
+    """A `snapshot` has a point for each slot; a `delta` only those that are new or have changed."""
     seq: int
-    """Grows from frame to frame, on whatever node; milliseconds since 1970."""
+    """Grows from frame to frame, on whatever node."""
     at: str
     """When they were read, in ISO 8601 and UTC."""
     slot: int
     """Seconds between two points."""
-    window: int
-    """Seconds that the figures cover."""
     points: list[Point]
     """What happened in time, the oldest first."""
     sockets: int
     """WebSockets that are open now."""
-    funnel: Funnel
-    """The QR sign-ins."""
-    sign_ins: list[SignIns]
-    """The tries to sign in, by method and result."""
-    latency: Latency
-    """How long the API took to answer."""
-    senders: list[SenderHealth]
-    """The providers of messages."""
-    queues: list[Queue]
-    """The messages that wait."""
-    budgets: list[Budget]
-    """What the day's SMS have used up."""
-    errors: list[Failure]
-    """The errors, the most frequent first, at most 10."""
+    results: Results
+    """How the tries to sign in ended."""
+    p50: float | None
+    """Milliseconds that half of the answers took at most, as far as the buckets tell; null without any."""
+    p99: float | None
+    """The same for 99 of 100."""
+    bars: Bars
+    """The counts."""

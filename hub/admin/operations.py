@@ -7,9 +7,9 @@ from typing_extensions import TypedDict
 
 from hub.errors import Conflict, Forbidden, NotFound, Unauthorized
 from hub.tokens.operations import SessionList
-from hub.web.operations import Auth, Nothing, Operation
+from hub.web.operations import PAGE, Auth, Nothing, Operation
 from hub.web.parsing import Body, Printable
-from hub.web.shapes import described
+from hub.web.shapes import Raw, described
 
 
 class Search(Body):
@@ -17,10 +17,17 @@ class Search(Body):
 
     query: Annotated[Printable, StringConstraints(max_length=254, strip_whitespace=True)] = ""
     """An id, a number, an e-mail address, a username, or the beginning of a nickname; empty: everybody."""
-    cursor: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,17}$")] | None = None
+    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")] = "0"
     """Where the page begins: the `next_cursor` of the page before. The first page without it."""
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     """How many accounts at most."""
+
+
+class People(Search):
+    """The query of `GET /api/admin/content`."""
+
+    open: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")] = "0"
+    """The account that is shown with its sessions and what can be done to it; 0 for none."""
 
 
 class Why(Body):
@@ -67,6 +74,14 @@ class UserPage(TypedDict):
 
 
 @described
+class PeopleContent(TypedDict):
+    """What the dashboard shows of people."""
+
+    html: str
+    """A list to be put into the page, in the caller's language."""
+
+
+@described
 class EndedSessions(TypedDict):
     """What was ended."""
 
@@ -77,6 +92,8 @@ class EndedSessions(TypedDict):
 _USER_ID = {"id": "The account's number."}
 _REFUSALS = (Unauthorized, Forbidden)
 _ADMIN = (Auth.ACCESS_TOKEN,)
+DASHBOARD = Operation("GET", "/admin", Nothing, Raw, answers=(PAGE,))
+PEOPLE = Operation("GET", "/api/admin/content", People, PeopleContent, auth=_ADMIN, problems=_REFUSALS)
 USERS = Operation(
     method="GET", path="/api/admin/users", asked=Search, told=UserPage, auth=_ADMIN, problems=_REFUSALS
 )

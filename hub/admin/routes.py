@@ -1,4 +1,4 @@
-"""The HTTP edge of administrators: the dashboard's page, and what they do to accounts."""
+"""The HTTP edge of administrators: what they do to accounts."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,6 @@ from hub.tokens.claims import Claims
 from hub.tokens.operations import described_session
 from hub.web.answers import moment
 from hub.web.language import language
-from hub.web.pages import Pages
 from hub.web.parsing import bearer
 
 Place = Callable[[str, str], str | None]
@@ -40,13 +39,11 @@ class AdminRoutes:
         operators: Operators,
         users: Users,
         administer: Callable[[int], Administration],
-        pages: Pages,
         place: Place,
     ) -> None:
         self._operators = operators
         self._users = users
         self._administer = administer
-        self._pages = pages
         self._place = place
 
     def routes(self) -> list[BaseRoute]:
@@ -64,7 +61,7 @@ class AdminRoutes:
         """`GET /api/admin/users`: accounts by id, those that a text may mean, or all."""
         await self._claims(request)
         asked = await USERS.read(request)
-        page = await self._users.page(asked.query, int(asked.cursor or 0), asked.limit)
+        page = await self._users.page(asked.query, int(asked.cursor), asked.limit)
         return USERS.answer(
             {
                 "users": [_user(row) for row in page.rows],

@@ -5,12 +5,13 @@ summed over all other labels. Counters only grow, so their difference is what ha
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from prometheus_client import Metric
 
-from hub.admin.figures import Bucket, Budget, Failure, Funnel, Latency, Queue, SenderHealth, SignIns
+from hub.admin.figures import Bar, Bars, Results
 
 Key = tuple[str, ...]
 Reading = Mapping[Key, float]
@@ -39,7 +40,7 @@ LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     ANSWERS: ("route", "status"),
     ERRORS: ("call", "errcode"),
     TRIES: ("provider", "result"),
-    DEAD: ("kind",),
+    DEAD: ("kind", "reason"),
     SOCKETS: (),
     WAITING: ("kind",),
     OLDEST: ("kind",),
@@ -49,8 +50,17 @@ LABELS: Final[Mapping[str, tuple[str, ...]]] = {
 """The samples that the dashboard is made of, and the labels by which they are kept apart."""
 
 MOST_ERRORS: Final = 10
-RESULTS: Final = ("success", "failed", "blocked")
-_SOURCES: Final[tuple[tuple[Literal["wechat", "hub"], str], ...]] = (("wechat", ERRORS), ("hub", ANSWERS))
+_FEW_LEFT: Final = 0.8  # of a budget
+
+Tone = Literal["neutral", "success", "warning", "danger"]
+_TONES: Final[Mapping[str, Tone]] = {
+    "success": "success",
+    "failed": "warning",
+    "blocked": "danger",
+    "idle": "neutral",
+    "ok": "success",
+    "failing": "danger",
+}
 
 
 class End(NamedTuple):
@@ -98,42 +108,34 @@ class Increase:
         grown = {key[1:]: round(value) for key, value in self._grown.items() if key[0] == name}
         return {labels: count for labels, count in sorted(grown.items()) if count}
 
-    def results(self) -> dict[str, int]:
+    def results(self) -> Results:
         """Return the tries to sign in by result."""
         tries = self.by_labels(SIGN_INS)
-        return {
-            result: sum(count for labels, count in tries.items() if labels[1] == result) for result in RESULTS
-        }
+        ended = Counter[str]()
+        for (_, status), count in tries.items():
+            ended[status] += count
+        return {"success": ended["success"], "failed": ended["failed"], "blocked": ended["blocked"]}
 
 
-def funnel(grown: Increase) -> Funnel:
-    """Return how far the QR sign-ins got."""
+def bars(grown: Increase, newest: Reading) -> Bars:
+    """Return the counts that the dashboard shows."""
     return {
-        "created": grown.of(CREATED),
-        "scanned": grown.of(MOVES, "scanned"),
-        "confirmed": grown.of(MOVES, "confirmed"),
-        "redeemed": grown.of(REDEEMED, "success"),
+        "funnel": _funnel(grown),
+        "sign_ins": [
+            _bar(labels, count, tone=_TONES.get(labels[1], "neutral"))
+            for labels, count in grown.by_labels(SIGN_INS).items()
+        ],
+        "latency": _latency(grown, newest),
+        "errors": _errors(grown),
+        "senders": _senders(grown, newest),
+        "queues": [
+            _bar(
+                (kind, f"{newest.get((OLDEST, kind), 0):.0f} s"), round(newest[WAITING, kind]), tone="warning"
+            )
+            for kind in _labels(newest, WAITING)
+        ],
+        "budgets": [_budget(newest, scope) for scope in _labels(newest, BUDGET)],
     }
-
-
-def sign_ins(grown: Increase) -> list[SignIns]:
-    """Return the tries to sign in by method and result."""
-    return [
-        {"method": method, "status": status, "count": count}
-        for (method, status), count in grown.by_labels(SIGN_INS).items()
-    ]
-
-
-def latency(grown: Increase, newest: Reading) -> Latency:
-    """Return the times of answers; the buckets of a Prometheus histogram count all shorter ones too."""
-    bounds = sorted({float(key[1]): key for key in newest if key[0] == SECONDS}.items())
-    up_to = [(bound, grown.of(*key)) for bound, key in bounds]
-    buckets: list[Bucket] = []
-    below = 0
-    for bound, count in up_to:
-        buckets.append({"up_to": bound if math.isfinite(bound) else None, "count": count - below})
-        below = count
-    return {"buckets": buckets, "p50": quantile(up_to, 0.5), "p99": quantile(up_to, 0.99)}
 
 
 def quantile(up_to: Sequence[tuple[float, int]], share: float) -> float | None:
@@ -153,49 +155,60 @@ def quantile(up_to: Sequence[tuple[float, int]], share: float) -> float | None:
     return low
 
 
-def senders(grown: Increase, newest: Reading) -> list[SenderHealth]:
-    """Return how each provider does."""
-    found: list[SenderHealth] = []
-    tries = grown.by_labels(TRIES)
-    for provider in sorted({key[1] for key in newest if key[0] == TRIES}):
-        ok = tries.get((provider, "ok"), 0)
-        failed = sum(count for labels, count in tries.items() if labels[0] == provider) - ok
-        health: Literal["idle", "ok", "failing"] = "failing" if failed > ok else "ok" if ok else "idle"
-        found.append({"provider": provider, "ok": ok, "failed": failed, "health": health})
+def answers(grown: Increase, newest: Reading) -> list[tuple[float, int]]:
+    """Return how many answers took at most so many milliseconds, for each bound, the smallest first."""
+    bounds = sorted((float(bound), bound) for bound in _labels(newest, SECONDS))
+    return [(1000 * seconds, grown.of(SECONDS, bound)) for seconds, bound in bounds]
+
+
+def _bar(names: Iterable[str], count: int, whole: int | None = None, tone: Tone = "neutral") -> Bar:
+    return {"names": list(names), "count": count, "whole": whole, "tone": tone}
+
+
+def _labels(newest: Reading, name: str) -> list[str]:
+    return sorted({key[1] for key in newest if key[0] == name}, key=lambda label: (label != "all", label))
+
+
+def _funnel(grown: Increase) -> list[Bar]:
+    created = grown.of(CREATED)
+    steps = {
+        "created": created,
+        "scanned": grown.of(MOVES, "scanned"),
+        "confirmed": grown.of(MOVES, "confirmed"),
+        "redeemed": grown.of(REDEEMED, "success"),
+    }
+    return [_bar([step], count, created) for step, count in steps.items()]
+
+
+def _latency(grown: Increase, newest: Reading) -> list[Bar]:
+    found, below, longest = [], 0, 0.0
+    for bound, count in answers(grown, newest):  # each bucket of Prometheus counts all shorter ones too
+        name = f"≤ {bound:g} ms" if math.isfinite(bound) else f"> {longest:g} ms"
+        found.append(_bar([name], count - below))
+        below, longest = count, bound
     return found
 
 
-def queues(grown: Increase, newest: Reading) -> list[Queue]:
-    """Return what waits to be sent."""
-    return [
-        {
-            "kind": kind,
-            "waiting": round(newest[WAITING, kind]),
-            "oldest": round(newest.get((OLDEST, kind), 0), 1),
-            "dead": grown.of(DEAD, kind),
-        }
-        for kind in sorted(key[1] for key in newest if key[0] == WAITING)
+def _errors(grown: Increase) -> list[Bar]:
+    found = [
+        _bar((source, *labels), count, tone="danger")
+        for source, name in (("wechat", ERRORS), ("hub", ANSWERS), ("outbox", DEAD))
+        for labels, count in grown.by_labels(name).items()
     ]
+    return sorted(found, key=lambda bar: -bar["count"])[:MOST_ERRORS]
 
 
-def budgets(newest: Reading) -> list[Budget]:
-    """Return what the day's SMS have used up, the whole hub's first."""
-    scopes = sorted((key[1] for key in newest if key[0] == BUDGET), key=lambda scope: (scope != "all", scope))
-    return [
-        {
-            "scope": scope,
-            "spent": round(newest.get((SPENT, scope), 0)),
-            "budget": round(newest[BUDGET, scope]),
-        }
-        for scope in scopes
-    ]
+def _senders(grown: Increase, newest: Reading) -> list[Bar]:
+    tries = grown.by_labels(TRIES)
+    found = []
+    for provider in _labels(newest, TRIES):
+        ok = tries.get((provider, "ok"), 0)
+        tried = sum(count for labels, count in tries.items() if labels[0] == provider)
+        health = "idle" if not tried else "ok" if 2 * ok >= tried else "failing"
+        found.append(_bar((provider, health), ok, tried, _TONES[health]))
+    return found
 
 
-def errors(grown: Increase) -> list[Failure]:
-    """Return the most frequent errors."""
-    found: list[Failure] = [
-        {"source": source, "call": call, "code": code, "count": count}
-        for source, name in _SOURCES
-        for (call, code), count in grown.by_labels(name).items()
-    ]
-    return sorted(found, key=lambda failure: -failure["count"])[:MOST_ERRORS]
+def _budget(newest: Reading, scope: str) -> Bar:
+    spent, budget = round(newest.get((SPENT, scope), 0)), round(newest[BUDGET, scope])
+    return _bar([scope], spent, budget, "success" if spent < _FEW_LEFT * budget else "danger")

@@ -31,7 +31,12 @@ def called(device: Device) -> str:
     """
     if device.name and _NAME.fullmatch(device.name):
         return device.name
-    return ", ".join(filter(None, _agent(device.user_agent)))[:_LONGEST]
+    return agent_name(device.user_agent)
+
+
+def agent_name(user_agent: str) -> str:
+    """Return browser and system of a user agent; empty for one that says neither."""
+    return ", ".join(filter(None, _agent(user_agent)))[:_LONGEST]
 
 
 def _agent(user_agent: str) -> tuple[str, str]:

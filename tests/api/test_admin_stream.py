@@ -36,11 +36,16 @@ def own_hub(tmp_path: Path) -> Iterator[HubProcess]:
     assert process.defects() == []
 
 
-def counted(frame: Mapping[str, Any], method: str, status: str) -> int:
-    """How many tries of a method ended so, in a frame."""
-    return sum(
-        each["count"] for each in frame["sign_ins"] if (each["method"], each["status"]) == (method, status)
-    )
+def count(frame: Mapping[str, Any], bars: str, *names: str) -> int:
+    """How often something happened, by a frame: 0 for what is not told."""
+    return sum(bar["count"] for bar in frame["bars"][bars] if bar["names"] == list(names))
+
+
+def funnel(frame: Mapping[str, Any]) -> list[int]:
+    """How many attempts were created, scanned, confirmed and redeemed."""
+    steps = ("created", "scanned", "confirmed", "redeemed")
+    assert [bar["names"] for bar in frame["bars"]["funnel"]] == [[step] for step in steps]
+    return [bar["count"] for bar in frame["bars"]["funnel"]]
 
 
 async def test_a_sign_in_moves_the_figures(own_hub: HubProcess) -> None:
@@ -50,32 +55,33 @@ async def test_a_sign_in_moves_the_figures(own_hub: HubProcess) -> None:
         Browser(own_hub.url) as browser,
         Phone(own_hub.url, "bob") as phone,
     ):
-        moved = await stream.until(lambda frame: bool(frame["funnel"]["redeemed"] == 1))
-        assert counted(moved, "wechat", "success") == 1
+        moved = await stream.until(lambda frame: funnel(frame) == [1, 1, 1, 1])
+        assert count(moved, "sign_ins", "wechat", "success") == 1
         await browser.begin()
-        moved = await stream.until(lambda frame: bool(frame["funnel"]["created"] == 2))
-        assert moved["funnel"] == {"created": 2, "scanned": 1, "confirmed": 1, "redeemed": 1}
+        await stream.until(lambda frame: funnel(frame) == [2, 1, 1, 1])
         await phone.scan(browser.attempt["qr_content"])
-        moved = await stream.until(lambda frame: bool(frame["funnel"]["scanned"] == 2))
-        assert moved["funnel"]["confirmed"] == 1
+        await stream.until(lambda frame: funnel(frame) == [2, 2, 1, 1])
         await phone.answer()
+        await stream.until(lambda frame: funnel(frame) == [2, 2, 2, 1])
         await browser.redeem()
-        moved = await stream.until(lambda frame: bool(frame["funnel"]["redeemed"] == 2))
-        assert counted(moved, "wechat", "success") == 2
+        moved = await stream.until(lambda frame: funnel(frame) == [2, 2, 2, 2])
+        assert count(moved, "sign_ins", "wechat", "success") == 2
+        assert moved["results"] == {"success": 2, "failed": 0, "blocked": 0}
         assert sum(point["success"] for point in moved["points"]) >= 1
-        assert sum(bucket["count"] for bucket in moved["latency"]["buckets"]) >= 5
-        assert 0 < moved["latency"]["p50"] <= moved["latency"]["p99"]
+        assert sum(bar["count"] for bar in moved["bars"]["latency"]) >= 5
+        assert 0 < moved["p50"] <= moved["p99"]
 
 
 async def test_frames_follow_each_other(own_hub: HubProcess) -> None:
     """A snapshot has all slots, a delta only the newest; `seq` grows, and each socket is counted."""
     reply = await make_operator(own_hub)
     async with MetricsSocket(own_hub.url, reply) as stream, MetricsSocket(own_hub.url, reply) as other:
-        assert other.snapshot["seq"] >= stream.snapshot["seq"]
+        assert other.snapshot["seq"] > stream.snapshot["seq"] > 0
+        assert len(stream.snapshot["points"]) == 60
         first = await stream.until(lambda frame: bool(frame["sockets"] == 2))
         second = await stream.frame()
         assert second["type"] == "delta"
-        assert second["seq"] > first["seq"] > 0
+        assert second["seq"] > first["seq"] > stream.snapshot["seq"]
         assert 1 <= len(second["points"]) <= 2
         slots = [datetime.fromisoformat(point["at"]) for point in second["points"]]
         assert all(slot.timestamp() % second["slot"] == 0 for slot in slots)
@@ -91,12 +97,11 @@ async def test_failures_show_by_method(own_hub: HubProcess) -> None:
         code = await person.code(number)
         await person.login(number, str(10**6 - 1 - int(code)).zfill(6))
         await person.post("/api/login/password", account=number, password="wrong one")
-        moved = await stream.until(lambda frame: counted(frame, "password", "failed") == 1)
-        assert counted(moved, "sms_code", "failed") == 1
+        moved = await stream.until(lambda frame: count(frame, "sign_ins", "password", "failed") == 1)
+        assert count(moved, "sign_ins", "sms_code", "failed") == 1
+        assert moved["results"]["failed"] == 2
         await person.login(number, code)
-        moved = await stream.until(lambda frame: counted(frame, "sms_code", "success") == 1)
-        [queue] = [queue for queue in moved["queues"] if queue["kind"] == "sms"]
-        assert (queue["waiting"], queue["dead"]) == (0, 0)
+        await stream.until(lambda frame: count(frame, "sign_ins", "sms_code", "success") == 1)
 
 
 async def test_senders_and_budget(own_hub: HubProcess) -> None:
@@ -105,18 +110,17 @@ async def test_senders_and_budget(own_hub: HubProcess) -> None:
         MetricsSocket(own_hub.url, await make_operator(own_hub)) as stream,
         Person(own_hub.url) as person,
     ):
-        [sender] = stream.snapshot["senders"]
-        assert sender == {"provider": "console", "ok": 0, "failed": 0, "health": "idle"}
+        [sender] = stream.snapshot["bars"]["senders"]
+        assert sender == {"names": ["console", "idle"], "count": 0, "whole": 0, "tone": "neutral"}
         await person.code(new_number())
-        moved = await stream.until(lambda frame: bool(frame["senders"][0]["ok"] == 1))
-        assert moved["senders"][0]["health"] == "ok"
-        moved = await stream.until(lambda frame: bool(frame["budgets"] and frame["budgets"][0]["spent"] == 1))
-        assert moved["budgets"][0]["scope"] == "all"
-        assert moved["budgets"][0]["budget"] > 1
+        moved = await stream.until(lambda frame: count(frame, "senders", "console", "ok") == 1)
+        assert moved["bars"]["senders"][0]["whole"] == 1
+        moved = await stream.until(lambda frame: count(frame, "budgets", "all") == 1)
+        assert moved["bars"]["budgets"][0]["whole"] > 1
 
 
 async def test_errors_show_by_errcode(own_hub: HubProcess) -> None:
-    """What WeChat refuses shows with its call and errcode."""
+    """What WeChat refuses shows with its call and errcode, and what became of it here with its status."""
     async with (
         MetricsSocket(own_hub.url, await make_operator(own_hub)) as stream,
         Browser(own_hub.url) as browser,
@@ -127,11 +131,8 @@ async def test_errors_show_by_errcode(own_hub: HubProcess) -> None:
         assert answer.status_code == 200, answer.text
         await browser.begin()
         await phone.scan(browser.attempt["qr_content"])
-        moved = await stream.until(lambda frame: bool(frame["errors"]))
-        assert moved["errors"] == [
-            {"source": "wechat", "call": "userinfo", "code": "45011", "count": 1},
-            {"source": "hub", "call": "/api/auth/wechat/callback", "code": "502", "count": 1},
-        ]
+        moved = await stream.until(lambda frame: count(frame, "errors", "wechat", "userinfo", "45011") == 1)
+        assert count(moved, "errors", "hub", "/api/auth/wechat/callback", "502") == 1
 
 
 async def test_the_past_is_there_for_a_later_watcher(own_hub: HubProcess) -> None:
@@ -141,8 +142,8 @@ async def test_the_past_is_there_for_a_later_watcher(own_hub: HubProcess) -> Non
         await stream.until(lambda frame: bool(frame["sockets"] == 1))
     await sign_in(own_hub.url, "bob")
     async with MetricsSocket(own_hub.url, reply) as stream:
-        moved = await stream.until(lambda frame: counted(frame, "wechat", "success") == 2)
-        assert moved["funnel"]["redeemed"] == 2
+        moved = await stream.until(lambda frame: count(frame, "sign_ins", "wechat", "success") == 2)
+        assert funnel(moved) == [2, 2, 2, 2]
 
 
 async def test_processes_are_counted_together(tmp_path: Path, hub_env: dict[str, str]) -> None:
@@ -158,8 +159,10 @@ async def test_processes_are_counted_together(tmp_path: Path, hub_env: dict[str,
             for _ in range(SIGN_INS):
                 async with Person(hub.url) as person:  # on a connection of its own, so with either process
                     await person.sign_in(new_number())
-            moved = await stream.until(lambda frame: counted(frame, "sms_code", "success") > SIGN_INS)
-            assert counted(moved, "sms_code", "success") == SIGN_INS + 1
+            moved = await stream.until(
+                lambda frame: count(frame, "sign_ins", "sms_code", "success") > SIGN_INS
+            )
+            assert count(moved, "sign_ins", "sms_code", "success") == SIGN_INS + 1
     finally:
         hub.stop()
 
@@ -217,6 +220,7 @@ async def test_the_queue_is_measured(own_hub: HubProcess) -> None:
             " VALUES ('sms', 'r', 'x', '2999-01-01 00:00:00.000', '2026-01-01 00:00:00.000')"
         )
     async with MetricsSocket(own_hub.url, reply) as stream:
-        moved = await stream.until(lambda frame: any(queue["waiting"] for queue in frame["queues"]))
-        [queue] = [queue for queue in moved["queues"] if queue["kind"] == "sms"]
-        assert queue["oldest"] > 0
+        moved = await stream.until(lambda frame: any(bar["count"] for bar in frame["bars"]["queues"]))
+        [queue] = [bar for bar in moved["bars"]["queues"] if bar["names"][0] == "sms"]
+        assert queue["count"] == 1
+        assert int(queue["names"][1].removesuffix(" s")) > 1000

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, get_args
 from markupsafe import Markup
 from starlette.requests import Request
 
+from hub.accounts.admin import ROLES, STATUSES
 from hub.app import create_app
 from hub.audit.log import Method, Reason, Status
 from hub.audit.rules import Signal
@@ -100,6 +101,9 @@ def _variants() -> Iterator[tuple[str, dict[str, Any]]]:
         yield "account.html", {"ways": WAYS, "bound": bound}
     for content in _contents():
         yield "account_content.html", content
+    yield "admin.html", {}
+    for people in _people():
+        yield "admin_content.html", people
     for by in ("phone", "email"):
         yield "reset.html", {"ways": WAYS, "by": by}
     for by_cookie in (False, True):
@@ -133,11 +137,39 @@ def _variants() -> Iterator[tuple[str, dict[str, Any]]]:
         yield "guide.html", {"guide": each, "html": Markup(each.html)}  # noqa: S704 - our own files
 
 
+def _people() -> Iterator[dict[str, Any]]:
+    """What the dashboard shows of nobody, and of each kind of account, with sessions and without."""
+    nobody = {"people": [], "opened": 0, "own": 2, "sessions": [], "next_cursor": None}
+    session = {
+        "id": "s",
+        "name": "",
+        "place": _NASTY,
+        "address": "203.0.113.7",
+        "last_active_at": "2026-01-05T08:00:00.000Z",
+    }
+    named = dict.fromkeys(("nickname", "username", "phone", "email"), _NASTY)
+    yield nobody
+    for status in STATUSES:
+        for role in ROLES:
+            person = {
+                "id": 1,
+                "status": status,
+                "role": role,
+                **(named if role == "user" else dict.fromkeys(named)),
+            }
+            sessions = [session] if role == "user" else []
+            yield {**nobody, "people": [person], "opened": 1, "sessions": sessions, "next_cursor": 7}
+
+
 def _contents() -> Iterator[dict[str, Any]]:
     """What the account page shows of an account that has everything, and of one that has little."""
     origin = {"name": _NASTY, "handheld": True, "place": None, "address": "203.0.113.7"}
     device = {"id": "s", "current": False, "active": False, "last_active_at": "2026-01-05T08:00:00.000Z"}
-    profile: dict[str, Any] = {"avatar_url": _NASTY, "created_at": "2026-01-05T08:00:00.000Z"}
+    profile: dict[str, Any] = {
+        "avatar_url": _NASTY,
+        "role": "admin",
+        "created_at": "2026-01-05T08:00:00.000Z",
+    }
     empty: dict[str, Any] = {"nickname": None, "username": None, "phone": "", "email": None}
     tried = {"reason": None, "signals": list(map(str, Signal)), "created_at": "2026-01-05T08:00:00.000Z"}
     yield {

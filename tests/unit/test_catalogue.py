@@ -21,6 +21,7 @@ SCRIPTS = {
     "card.html": ("login-hub.js", "forms.js"),
     "confirm.html": ("confirm.js",),
     "account.html": ("account.js", "forms.js"),
+    "admin.html": ("admin.js", "forms.js"),
 }
 SAID = {"sign_in.html": "sign_in", "card.html": "sign_in", "account.html": "account"}  # what `say` speaks of
 
