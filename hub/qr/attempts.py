@@ -4,6 +4,8 @@ A move is compare-and-set on `seq`: read, decide by the table, UPDATE … WHERE 
 upon. Who comes second reads again and decides again. Nobody is told before the commit.
 """
 
+import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -64,7 +66,7 @@ class Attempts:
         self.lives = lives
         self._contents = contents or {}
         self.rereading = Rereading(self.by_keys)
-        self.attention = Attention(store, self.by_keys, self.tick)
+        self.attention = Attention(store, self.by_keys, self.tick, self.rotate)
 
     async def begin(self, new: NewAttempt) -> Attempt:
         """Write a pending attempt, tell it, and return it.
@@ -176,26 +178,36 @@ class Attempts:
                 return await self.by_id(attempt.id)
         if not rotation_due(attempt, now):
             return attempt
-        rotated = replace(
-            attempt,
-            qr_code=identifiers.new_code(),
-            previous_qr_code=attempt.qr_code,
-            qr_expires_at=now + timedelta(seconds=self.lives.visible),
-            seq=attempt.seq + 1,
-        )
+        found = await self.rotate([attempt])
+        return found[0] if found else await self.by_id(attempt.id)
+
+    async def rotate(self, attempts: list[Attempt]) -> list[Attempt]:
+        """Give pending attempts new codes, all in one statement, and return each as it then stands.
+
+        One that has moved meanwhile keeps what it has; one that is gone is left out. Raises StoreUnavailable.
+        """
+        now = self.store.now()
+        until = now + timedelta(seconds=self.lives.visible)
+        rotated = [
+            replace(
+                attempt,
+                qr_code=identifiers.new_code(),
+                previous_qr_code=attempt.qr_code,
+                qr_expires_at=until,
+                seq=attempt.seq + 1,
+            )
+            for attempt in sorted(attempts, key=lambda attempt: attempt.id)  # two that lock, lock alike
+        ]
+        turns = [[each.id, each.seq - 1, each.previous_qr_code, each.qr_code] for each in rotated]
         changed = await self.store.changed(
-            "qr.rotate",
-            id=attempt.id,
-            seq_before=attempt.seq,
-            seq=rotated.seq,
-            qr_code=rotated.qr_code,
-            qr_expires_at=rotated.qr_expires_at,
-            updated_at=now,
+            "qr.rotate", turns=json.dumps(turns), qr_expires_at=until, updated_at=now
         )
-        if not changed:
-            return await self.by_id(attempt.id)
-        await self.tell(rotated)
-        return rotated
+        won = changed == len(rotated)
+        found = rotated if won else await self.by_keys([each.key for each in rotated])
+        codes = {each.id: each.qr_code for each in rotated}
+        ours = [each for each in found if each.qr_code == codes[each.id]]
+        await asyncio.gather(*map(self.tell, ours))
+        return found
 
     async def move(
         self, attempt: Attempt, event: Callable[[Attempt], Event], write: Write | None = None

@@ -15,20 +15,22 @@ from hub.errors import AttemptNotFound, HubError, InternalError, StoreUnavailabl
 from hub.qr.attempt import Attempt, Snapshot
 from hub.qr.following import Following
 from hub.qr.rereading import BATCH
+from hub.qr.states import rotation_due
 from hub.realtime.wheel import Wheel
 from hub.store.database import Store
 
 log = structlog.stdlib.get_logger("hub.qr")
 
-_LANES = 8  # rotations and expiries under way at once
+_LANES = 8  # expiries under way at once
 _STORE_WAIT = 1.0  # seconds until the next try, while the database is away
 
 
 class Attention:
     """Reads attempts for their followings, and tries the rotation and the expiry at the right second.
 
-    *read* returns the attempts of a list of keys, *tick* does what time demands of one and returns it. What
-    the database's absence prevents is done when it is back. There are tasks only while there is work.
+    *read* returns the attempts of a list of keys, *tick* does what time demands of one and returns it, and
+    *rotate* replaces the codes of many. What the database's absence prevents is done when it is back. There
+    are tasks only while there is work.
     """
 
     def __init__(
@@ -36,10 +38,12 @@ class Attention:
         store: Store,
         read: Callable[[list[str]], Awaitable[list[Attempt]]],
         tick: Callable[[Attempt], Awaitable[Attempt]],
+        rotate: Callable[[list[Attempt]], Awaitable[list[Attempt]]],
     ) -> None:
         self._store = store
         self._read = read
         self._tick = tick
+        self._rotate = rotate
         self._wheel: Wheel[Following] = Wheel(self._fall_due, lambda: store.now().timestamp())
         self._by_channel: dict[str, tuple[Following, ...]] = {}
         self._unread: dict[Following, None] = {}
@@ -100,9 +104,33 @@ class Attention:
         try:
             while batch := _take(self._due):
                 found = await self._attempts_of(batch)
+                now = self._store.now()
+                turning = [attempt for attempt in found.values() if rotation_due(attempt, now)]
+                if turning:
+                    await self._rotate_all(turning, batch)
+                for attempt in turning:
+                    del found[attempt.key]
                 await _several(self._tick_one(attempt, batch[key]) for key, attempt in found.items())
         finally:
             self._ticking = None
+
+    async def _rotate_all(self, attempts: list[Attempt], batch: dict[str, list[Following]]) -> None:
+        try:
+            rotated = {attempt.key: attempt for attempt in await self._rotate(attempts)}
+        except StoreUnavailable:
+            for attempt in attempts:
+                self._later(batch[attempt.key])
+            return
+        except Exception:
+            log.exception("defect")
+            for attempt in attempts:
+                _end(batch[attempt.key], InternalError("its code cannot be replaced"))
+            return
+        for attempt in attempts:
+            if attempt.key in rotated:
+                _teach(batch[attempt.key], rotated[attempt.key])
+            else:
+                _end(batch[attempt.key], AttemptNotFound("the attempt is gone"))
 
     async def _tick_one(self, attempt: Attempt, group: list[Following]) -> None:
         try:

@@ -76,11 +76,26 @@ UPDATE login_sessions SET redeemed_at = :redeemed_at
 WHERE id = :id AND status = 'confirmed' AND purpose = 'bind' AND redeemed_at IS NULL
   AND expires_at > :redeemed_at AND initiator_user_id = :initiator_user_id AND initiator_sid = :initiator_sid;
 
--- name: rotate
+-- name: rotate (mysql)
+-- New codes for all of `turns`, a list of [id, seq, code, next code], that no move has come before.
 UPDATE login_sessions
-SET previous_qr_code = qr_code, qr_code = :qr_code, qr_expires_at = :qr_expires_at, seq = :seq,
+JOIN JSON_TABLE(:turns, '$[*]' COLUMNS (
+    turn_id BIGINT PATH '$[0]', turn_seq BIGINT PATH '$[1]',
+    turn_code VARCHAR(64) PATH '$[2]', turn_next VARCHAR(64) PATH '$[3]'
+)) AS turns ON id = turn_id AND seq = turn_seq
+SET previous_qr_code = turn_code, qr_code = turn_next, qr_expires_at = :qr_expires_at, seq = turn_seq + 1,
+    updated_at = :updated_at;
+
+-- name: rotate (sqlite)
+UPDATE login_sessions
+SET previous_qr_code = turn_code, qr_code = turn_next, qr_expires_at = :qr_expires_at, seq = turn_seq + 1,
     updated_at = :updated_at
-WHERE id = :id AND seq = :seq_before;
+FROM (
+    SELECT json_extract(value, '$[0]') AS turn_id, json_extract(value, '$[1]') AS turn_seq,
+        json_extract(value, '$[2]') AS turn_code, json_extract(value, '$[3]') AS turn_next
+    FROM json_each(:turns)
+)
+WHERE id = turn_id AND seq = turn_seq;
 
 -- name: succeed
 UPDATE login_sessions SET successor_id = :successor_id WHERE id = :id AND successor_id IS NULL;

@@ -158,19 +158,15 @@ async def test_an_attempt_that_is_gone(desk: Desk, database_url: str) -> None:
 
 
 async def test_time_moves_many_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Codes that end together are all replaced, each once for all who follow, a few at a time."""
+    """Codes that end together are all replaced, each once for all who follow, in a statement or two."""
     waitings = [await desk.begin() for _ in range(40)]
-    under_way, most, rotations = 0, 0, 0
+    rotations = 0
     changed = desk.store.changed
 
     async def counted(query: str, /, **values: Any) -> int:
-        nonlocal under_way, most, rotations
-        under_way, rotations = under_way + 1, rotations + (query == "qr.rotate")
-        most = max(most, under_way)
-        try:
-            return await changed(query, **values)
-        finally:
-            under_way -= 1
+        nonlocal rotations
+        rotations += query == "qr.rotate"
+        return await changed(query, **values)
 
     monkeypatch.setattr(desk.store, "changed", counted)
     pairs = [await follow(desk, waiting) for waiting in waitings for _ in range(2)]
@@ -181,8 +177,7 @@ async def test_time_moves_many_at_once(desk: Desk, monkeypatch: pytest.MonkeyPat
     told = [await listener.next() for _, listener in pairs]
     assert {snapshot.seq for snapshot in told} == {2}
     assert len({snapshot.qr_code for snapshot in told}) == 40
-    assert rotations == 40
-    assert 1 < most <= 8
+    assert 1 <= rotations <= 4
     for following, _ in pairs:
         following.close()
 

@@ -14,6 +14,7 @@ from hub.errors import HubError
 from hub.qr.attempt import Attempt, Snapshot
 from hub.qr.follow import Follower
 from hub.qr.phone import Answer
+from hub.qr.states import Status
 from hub.realtime.broker import Broker
 from hub.realtime.memory import MemoryBroker
 from hub.store.database import Store
@@ -177,6 +178,28 @@ async def test_one_rotation(desks: tuple[Desk, Desk], database_url: str) -> None
     new_code = (await row(database_url, waiting))["qr_code"]
     assert new_code != waiting.qr_code
     assert told == [[(1, waiting.qr_code), (2, new_code)]] * 30
+
+
+async def test_one_rotation_of_many(desks: tuple[Desk, Desk], database_url: str) -> None:
+    """Ten times at once each of twenty codes is replaced, save those that a scan comes before: once each."""
+    waitings = [await desks[0].begin() for _ in range(20)]
+    attempts = [await desks[0].attempts.by_session(waiting.session_id) for waiting in waitings]
+    some = random.sample(waitings, 10)
+    ends = await asyncio.gather(
+        *(desks[number % 2].attempts.rotate(random.sample(attempts, 20)) for number in range(10)),
+        *(desks[1].scan(waiting) for waiting in some),
+    )
+    stored = {attempt.id: await desks[0].attempts.by_id(attempt.id) for attempt in attempts}
+    for waiting, attempt in zip(waitings, attempts, strict=True):
+        now = stored[attempt.id]
+        scans = now.status is not Status.PENDING
+        assert scans == (waiting in some)
+        rotations = now.qr_code != attempt.qr_code
+        assert now.seq == 1 + scans + rotations
+        assert rotations or scans
+        assert now.previous_qr_code == (attempt.qr_code if rotations else None)
+        codes = {each.qr_code for end in ends if isinstance(end, list) for each in end if each.id == now.id}
+        assert codes <= {attempt.qr_code, now.qr_code}
 
 
 async def test_one_successor(desks: tuple[Desk, Desk], database_url: str) -> None:
