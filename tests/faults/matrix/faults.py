@@ -1,7 +1,9 @@
 """The faults: how each begins and ends, how long it lasts, and what a client may notice of it."""
 
 import asyncio
+import os
 import resource
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Literal, NamedTuple
@@ -36,6 +38,13 @@ async def hub_terminated(stage: Stage) -> AsyncIterator[None]:
     await asyncio.to_thread(stage.hubs[0].start)
 
 
+async def hub_frozen(stage: Stage) -> AsyncIterator[None]:
+    """One of two processes stands still, and goes on with what it knew."""
+    os.kill(stage.hubs[0].pid, signal.SIGSTOP)
+    yield
+    os.kill(stage.hubs[0].pid, signal.SIGCONT)
+
+
 async def redis_killed(stage: Stage) -> AsyncIterator[None]:
     """Redis dies, and comes back empty."""
     await asyncio.to_thread(stage.redis.kill)
@@ -65,6 +74,13 @@ async def redis_flushed(stage: Stage) -> AsyncIterator[None]:
     yield
 
 
+async def redis_full(stage: Stage) -> AsyncIterator[None]:
+    """Redis answers, but refuses to write."""
+    await asyncio.to_thread(stage.redis.command, "CONFIG", "SET", "maxmemory", "1")
+    yield
+    await asyncio.to_thread(stage.redis.command, "CONFIG", "SET", "maxmemory", "0")
+
+
 async def failover(stage: Stage) -> AsyncIterator[None]:
     """A primary dies, and its replica takes over."""
     await asyncio.to_thread(stage.fail_over)
@@ -92,6 +108,15 @@ async def mariadb_read_only(stage: Stage) -> AsyncIterator[None]:
     await asyncio.to_thread(stage.mariadb.execute, "SET GLOBAL read_only = 1")
     yield
     await asyncio.to_thread(stage.mariadb.execute, "SET GLOBAL read_only = 0")
+
+
+async def mariadb_crowded(stage: Stage) -> AsyncIterator[None]:
+    """MariaDB ends all connections, and lets in fewer than the processes may hold."""
+    before = (await asyncio.to_thread(stage.mariadb.execute, "SELECT @@max_connections"))[0][0]
+    fewer = ("SET GLOBAL max_connections = 10", "KILL HARD CONNECTION USER hub")
+    await asyncio.to_thread(stage.mariadb.execute, *fewer)
+    yield
+    await asyncio.to_thread(stage.mariadb.execute, f"SET GLOBAL max_connections = {before}")
 
 
 async def mariadb_stalled(stage: Stage) -> AsyncIterator[None]:
@@ -195,16 +220,19 @@ class Fault(NamedTuple):
 FAULTS = {
     "hub SIGKILL": Fault(hub_killed, lasts=1),
     "hub SIGTERM": Fault(hub_terminated, lasts=1),
+    "hub frozen for 6 s": Fault(hub_frozen, lasts=6),
     "Redis restart": Fault(redis_killed, gentle=True),
     "Redis away for 30 s": Fault(redis_killed, lasts=30, gentle=True),
     "Redis frozen": Fault(redis_frozen, lasts=8, gentle=True),
     "Redis link a black hole": Fault(redis_black_hole, lasts=20, gentle=True),
     "Redis flushed": Fault(redis_flushed, gentle=True, slow=False),
+    "Redis full": Fault(redis_full, lasts=2, gentle=True),
     "Redis failover by sentinel": Fault(failover, stage="by_sentinel"),
     "Redis failover in a cluster": Fault(failover, stage="in_a_cluster"),
     "MariaDB restart": Fault(mariadb_killed, lasts=1),
     "MariaDB sessions killed": Fault(mariadb_sessions_killed, slow=False),
     "MariaDB read-only": Fault(mariadb_read_only, lasts=1, slow=False),
+    "MariaDB crowded": Fault(mariadb_crowded, lasts=3),
     "MariaDB stalled for 5 s": Fault(mariadb_stalled, lasts=5),
     "WeChat slow": Fault(wechat("slow", seconds=10), stage="embedded", lasts=8, door="h5"),
     "WeChat 500": Fault(wechat("server_error"), stage="embedded", lasts=1, door="h5", slow=False),
