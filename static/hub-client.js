@@ -90,7 +90,7 @@ export class LoginHub {
 
   /** Cancel the attempt; false where the present channel cannot carry that. */
   cancel() {
-    return this.#watch?.cancel() ?? false;
+    return this.#watch?.send({ type: "cancel" }) ?? false;
   }
 
   /** Where a confirmed attempt that has a `redirect_uri` leads, with its code. */

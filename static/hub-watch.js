@@ -6,7 +6,7 @@
 const ANSWER_WITHIN = 6000; // ms for a handshake, and for the pong to a ping
 const ASK_EVERY = 20000; // ms between two questions to a silent line
 const POLL_HOLD = 25; // s a long poll is held by the server
-const MOST = 15000; // ms between two tries
+const MOST = 8000; // ms between two tries
 const CHANNELS = [["websocket", openSocket], ["events", openEvents], ["poll", openPoll]];
 
 /** Full jitter: anything from zero to the doubled, capped delay, in ms. */
@@ -15,57 +15,41 @@ export const backOff = (tries, first = 500) => Math.random() * Math.min(MOST, fi
 export const pause = (ms) => new Promise((next) => setTimeout(next, ms));
 
 /**
- * Follow *attempt* to its end. read({seq, wait, signal}) gets a snapshot by HTTP, null if nothing is newer. In
- * onConnection({live, channel, ended}) `ended` means that it cannot be followed any more. Returns {stop, cancel}.
+ * Keep a line open, by the first of *channels* that gets through, until `stop()`: again, with full jitter, when it is
+ * lost. `ask(code)` reads the truth by plain HTTP, where *eager* at each loss, else in doubt; a problem with a status of
+ * *gone* ends the line. onConnection({live, channel, ended}) tells how it is.
  */
-export function watchAttempt(attempt, { read, onSnapshot, onConnection }) {
+export function keepOpen(channels, parts, { ask, gone, eager, onConnection }) {
   const over = new AbortController();
   const { signal } = over;
   let link, again;
-  let [seq, channel, refusals, tries] = [-1, 0, 0, 0];
+  let [channel, refusals, tries] = [0, 0, 0];
 
   const drop = () => {
     const former = link;
-    link = null;
+    clearTimeout(again);
+    again = link = null;
     former?.close();
   };
   const stop = () => {
     over.abort();
     drop();
-    clearTimeout(again);
   };
-  const tell = (line) => signal.aborted || onConnection({ ...line, channel: CHANNELS[channel][0] });
+  const tell = (line) => signal.aborted || onConnection({ ...line, channel: channels[channel][0] });
   const end = () => {
     tell({ ended: true });
     stop();
   };
-  const take = (snapshot) => {
-    if (signal.aborted || snapshot.seq <= seq) return;
-    seq = snapshot.seq;
-    if (!["pending", "scanned"].includes(snapshot.status)) stop();
-    onSnapshot(snapshot);
-  };
-
-  /** Read the truth by plain HTTP. Resolves to the problem, if there was one. */
-  const ask = async () => {
-    try {
-      const snapshot = await read({ seq });
-      if (snapshot) take(snapshot);
-      return null;
-    } catch (problem) {
-      if ([404, 410].includes(problem.status)) end();
-      return problem;
-    }
-  };
+  const look = (code) => ask(code).then(() => null, (problem) => {
+    if (gone.includes(problem.status)) end();
+    return problem;
+  });
   const connect = () => {
-    clearTimeout(again);
-    again = null;
+    drop();
     let proven = false;
-    const mine = CHANNELS[channel][1]({
-      attempt,
-      read,
-      seq: () => seq,
-      frame: (frame) => mine === link && frame.type === "status" && take(frame),
+    const mine = channels[channel][1]({
+      ...parts,
+      frame: (frame) => mine === link && parts.frame(frame),
       live() {
         if (mine !== link || proven) return;
         proven = true;
@@ -78,14 +62,14 @@ export function watchAttempt(attempt, { read, onSnapshot, onConnection }) {
   };
   const lost = async (proven, code = 1006, wait = 0) => {
     drop();
-    const final = code >= 4500;
-    if (final || !proven) {
-      const problem = await ask();
+    const final = code >= 4500 && code !== 4501; // which the truth decides: another session may have begun
+    if (final || eager || !proven) {
+      const problem = await look(code);
       if (link || again || signal.aborted) return;
       if (final) return end();
       wait = Math.max(wait, problem?.retryAfter ?? 0);
       // A channel that fails while plain HTTP works is blocked on the way: step down after the second time.
-      if (!problem && ++refusals > 1 && channel < 2) {
+      if (!proven && !problem && ++refusals > 1 && channels[channel + 1]) {
         channel += 1;
         refusals = 0;
       }
@@ -95,20 +79,30 @@ export function watchAttempt(attempt, { read, onSnapshot, onConnection }) {
   };
   const wake = ({ type }) => {
     if (document.hidden) return;
-    if (type === "online" && channel) {
-      channel = refusals = tries = 0; // another network may let sockets through
-      drop();
-      connect();
-    } else if (again) connect();
-    else {
-      link?.check();
-      ask();
-    }
+    const elsewhere = type === "online" && channel; // another network may let sockets through
+    if (elsewhere) channel = refusals = tries = 0;
+    if (again || elsewhere) return connect();
+    link?.check();
+    if (!eager) look();
   };
 
   for (const type of ["online", "pageshow", "visibilitychange"]) addEventListener(type, wake, { signal });
   connect();
-  return { stop, cancel: () => link?.send?.({ type: "cancel" }) ?? false };
+  return { stop, signal, send: (frame) => link?.send?.(frame) ?? false, check: () => link?.check() };
+}
+
+/** Follow *attempt* to its end. read({seq, wait, signal}) gets a snapshot by HTTP, null if nothing is newer. */
+export function watchAttempt(attempt, { read, onSnapshot, onConnection }) {
+  let seq = -1;
+  const frame = (snapshot) => {
+    if (snapshot?.type !== "status" || snapshot.seq <= seq || line.signal.aborted) return;
+    seq = snapshot.seq;
+    if (!["pending", "scanned"].includes(snapshot.status)) line.stop();
+    onSnapshot(snapshot);
+  };
+  const ask = () => read({ seq }).then(frame);
+  const line = keepOpen(CHANNELS, { attempt, read, frame, seq: () => seq }, { ask, gone: [404, 410], onConnection });
+  return line;
 }
 
 /** `login.v1`: alive is what has answered a ping, not what has opened. *hello* makes a first frame. */

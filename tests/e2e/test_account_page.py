@@ -94,7 +94,7 @@ async def test_ending_one_device(resident: Resident) -> None:
     access_token = await resident.sign_in_on_the_phone()
     row = resident.page.locator("#devices .row").filter(has_text="Mobile Safari")
     await row.locator("[id^=end-]").click()
-    await expect(row).to_contain_text("Signed out")
+    await expect(row.get_by_text("Signed out")).to_be_visible()
     asked = await resident.phone.http.get("/api/user/profile", headers=_bearer(access_token))
     assert asked.status_code == 401
 

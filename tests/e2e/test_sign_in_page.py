@@ -121,7 +121,7 @@ async def test_the_hub_comes_back(tmp_path: Path, new_page: NewPage) -> None:
         hub.start()
         await scan(desktop, phone, hub)
         await phone.locator("[data-action=confirm]").click()
-        await expect(desktop.locator("#signed-in")).to_be_visible()
+        await expect(desktop.locator("#signed-in")).to_be_visible(timeout=15_000)
     finally:
         hub.stop()
 
