@@ -38,7 +38,11 @@ def rendered() -> dict[str, str]:
     """Return what stands between each pair of markers in the README, from the reports that are kept."""
     reports = {file.stem: json.loads(file.read_text("utf-8")) for file in sorted(RESULTS.glob("*.json"))}
     figures = "\n".join(map(_report, reports.values())) or _NOTHING
-    return {"figures": figures, "plan": plan.rendered(reports["bench"]) if "bench" in reports else _NOTHING}
+    try:
+        reckoned = plan.rendered(reports["bench"])
+    except KeyError:  # there was no run, or one without a part that the plan rests on
+        reckoned = _NOTHING
+    return {"figures": figures, "plan": reckoned}
 
 
 def _report(report: dict[str, Any]) -> str:
@@ -65,10 +69,16 @@ def _origin(report: dict[str, Any]) -> str:
     versions = ", ".join(_version(said) for said in machine["versions"].values())
     before, after = report["load_average"]
     return (
-        f"Measured on {report['began'][:10]} by `{report['command']}`: {machine['processor']},"
-        f" {machine['cores']['usable']} cores, {machine['memory_gib']:g} GiB, Linux {machine['kernel']},"
-        f" Python {machine['python']}, {versions}. Load average {before:.2f} before and {after:.2f} after.\n"
+        f"Measured on {report['began'][:10]} by `{report['command']}`, {_rounds(report)}:"
+        f" {machine['processor']}, {machine['cores']['usable']} cores, {machine['memory_gib']:g} GiB,"
+        f" Linux {machine['kernel']}, Python {machine['python']}, {versions}."
+        f" Load average {before:.2f} before and {after:.2f} after.\n"
     )
+
+
+def _rounds(report: dict[str, Any]) -> str:
+    rounds = report["plan"]["rounds"]
+    return "one round" if rounds == 1 or "soak" in report or "curve" in report else f"{rounds} rounds"
 
 
 def _version(said: str) -> str:
