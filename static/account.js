@@ -150,7 +150,7 @@ function onEvent({ type, data }) {
   const own = data.session_id && data.session_id === hub.session?.session_id;
   if (own && type === "session.revoked") return leave();
   const words = `page.account.news.${type}`;
-  if (knows(words) && !own && data.reason !== "password_changed") news(text(words), "warning");
+  if (knows(words) && !own && data.reason !== "password_changed") news(text(words), type.startsWith("session") ? "neutral" : "warning");
   return read().catch(failed);
 }
 
