@@ -18,16 +18,20 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from hub.web.language import LANGUAGES
 from tests import geography
-from tests.people import DESKTOP, IN_WECHAT, Phone
+from tests.code_client import Person, new_email
+from tests.people import DESKTOP, IN_WECHAT, Phone, sign_in
 from tests.people import Browser as Client
 from tests.servers.hub import HubProcess
-from tests.servers.waiting import until
+from tests.watching import make_admin
 
 FOLDER: Final = Path(__file__).parents[1] / "hub" / "docs" / "pictures"
 SCHEMES: Final = ("light", "dark")
-_QUALITY: Final = 82
+_QUALITY: Final = 78
 _AT: Final = "x-forwarded-for"
 _LAPTOP: Final = {"width": 1120, "height": 680}
+_DESK: Final = {"width": 1120, "height": 900}
+_ROUNDS: Final = 3
+_PEOPLE: Final = ("alice", "bob", "emoji", "noavatar")
 _HANDSET: Final = {"width": 390, "height": 860}
 _SAFARI: Final = "Mozilla/5.0 (Macintosh; Intel Mac OS X 15_7) Version/26.0 Safari/605.1.15"
 _FIREFOX: Final = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:150.0) Firefox/150.0"
@@ -113,20 +117,40 @@ async def at_home(studio: Studio) -> None:
     async with studio.page(size=_LAPTOP) as page, Phone(studio.hub.url, "alice") as phone:
         await phone.scan(await studio.begin(page))
         assert (await phone.answer()).status_code == 200
-
-        async def signed_in() -> bool:
-            return bool(await page.evaluate("localStorage.getItem('hub.signed-in')"))
-
-        await until(signed_in)
+        await expect(page.locator("#signed-in")).to_be_visible()
         await page.goto(f"{studio.hub.url}/account")
         await expect(page.locator("main")).to_contain_text(re.compile("Chrome"))
         await studio.take(page, "account")
+
+
+async def operating(studio: Studio) -> None:
+    """The dashboard of an operator, while people sign in, and one of them by a wrong password."""
+    url = studio.hub.url
+    async with Person(url) as operator, studio.page(size=_DESK) as page:
+        email, password = new_email(), "correct horse battery"
+        code = await operator.code(email, purpose="register")
+        made = await operator.post("/api/register", email=email, code=code, password=password)
+        await make_admin(studio.hub, made.json()["data"])
+        answer = await page.request.post(
+            f"{url}/api/login/password",
+            data={"account": email, "password": password, "token_delivery": "cookie"},
+            headers={"origin": url},
+        )
+        assert answer.status == 200, await answer.text()
+        await page.goto(f"{url}/admin")
+        await expect(page.locator("#live")).to_have_attribute("data-tone", "success")
+        for first in range(_ROUNDS):
+            await asyncio.gather(*(sign_in(url, name) for name in _PEOPLE[first:]))
+            await operator.post("/api/login/password", account=email, password=password if first else "no")
+            await page.wait_for_timeout(5_000)
+        await studio.take(page, "admin")
 
 
 SCENES: Final[dict[Callable[[Studio], Awaitable[None]], tuple[str, ...]]] = {
     signing_in: ("sign-in", "scanned"),
     confirming: ("confirm",),
     at_home: ("account",),
+    operating: ("admin",),
 }
 """What is played, and the pictures that are taken of it."""
 
