@@ -4,7 +4,7 @@ import { LoginHub } from "./hub-client.js";
 import { followAccount } from "./hub-stream.js";
 import { knows, showTime, text } from "./page.js";
 
-const TONES = { success: "success", failed: "warning", blocked: "danger" };
+const TONES = { success: "success", failed: "warning", blocked: "danger", sockets: "neutral" };
 
 const hub = new LoginHub();
 const $ = (id) => document.getElementById(id);
@@ -54,7 +54,7 @@ function bars(id, counts) {
 
 function draw({ points, results, sockets, p50, p99, bars: lists }) {
   for (const point of points) slots = [...slots.filter(({ at }) => at !== point.at), point].slice(-60);
-  columns("tries", Object.keys(TONES));
+  columns("tries", Object.keys(results));
   columns("sockets", ["sockets"]);
   const share = percent(results.success, sum(Object.values(results)));
   const told = { ...results, open: sockets, share, p50: Math.ceil(p50), p99: Math.ceil(p99) };
