@@ -10,7 +10,7 @@ import httpx2
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.people import sign_in
+from tests.code_client import Person, new_number
 from tests.servers.hub import HubProcess
 from tests.signing_in import execute
 from tests.streaming import LIMIT, bearer
@@ -27,9 +27,15 @@ async def user_id(hub: HubProcess, reply: Mapping[str, Any]) -> int:
     return int(answer.json()["data"]["id"])
 
 
-async def make_operator(hub: HubProcess, person: str = "alice") -> Mapping[str, Any]:
-    """Sign *person* in as an administrator, and return the token reply."""
-    reply = await sign_in(hub.url, person)
+async def newcomer(hub: HubProcess) -> Mapping[str, Any]:
+    """Sign somebody in whom no other test knows, and return the token reply."""
+    async with Person(hub.url) as person:
+        return await person.sign_in(new_number())
+
+
+async def make_operator(hub: HubProcess) -> Mapping[str, Any]:
+    """Sign a new administrator in, and return the token reply."""
+    reply = await newcomer(hub)
     await make_admin(hub, reply)
     return reply
 
