@@ -11,7 +11,7 @@ const TRIES = 5;
 const OVER = [401, 422]; // a refresh token that is not valid, or no cookie that holds one
 const PASSING = [0, 429, 502, 503, 504];
 
-/** A refusal (RFC 9457): `status` 0 when there was no answer at all; `message` is for the person. */
+/** A refusal (RFC 9457), whose `message` is for the person; `status` 0 is no answer at all. */
 export class HubProblem extends Error {
   constructor(status, { message, type, retry_after: wait = 0, errors = [] } = {}) {
     super(message);
@@ -24,12 +24,10 @@ export class LoginHub {
   #tabs = new BroadcastChannel("hub.session");
 
   attempt = null;
-  /** The token reply while signed in, else null. */
-  session = null;
-  /** Called when another tab signs out. */
-  onSignedOut = () => {};
+  session = null; // the token reply, while signed in
+  onSignedOut = () => {}; // called when another tab signs out
 
-  /** *base* is the hub's address, by default the page's own; *language* that of its messages. */
+  /** *base* is the hub's address; *language* that of its messages. */
   constructor({ base = document.baseURI, language = document.documentElement.lang || navigator.language } = {}) {
     this.base = base;
     this.#language = language;
@@ -47,9 +45,8 @@ export class LoginHub {
   }
 
   /**
-   * Begin an attempt and return it; *asked* are the members of the call. PKCE binds it to this browser; a cookie where
-   * the page has no `crypto.subtle`, or is to be left for WeChat's; the caller's own `code_challenge` where it has a
-   * `redirect_uri`.
+   * Begin an attempt; *asked* are the members of the call. PKCE binds it to this browser; a cookie where the page has no
+   * `crypto.subtle`, or is to be left for WeChat's; the caller's own `code_challenge` where there is a `redirect_uri`.
    */
   async start(asked = {}) {
     this.stop();
@@ -66,7 +63,7 @@ export class LoginHub {
     return this.attempt = attempt;
   }
 
-  /** Follow the attempt: *onSnapshot* now and at each change, *onConnection* when the line comes or goes. */
+  /** Follow the attempt: onSnapshot(snapshot) now and at each change, onConnection({live, channel, ended}). */
   watch(onSnapshot, onConnection = () => {}) {
     const { attempt } = this;
     onSnapshot({ status: "pending", ...attempt });
@@ -93,7 +90,7 @@ export class LoginHub {
     return this.#watch?.send({ type: "cancel" }) ?? false;
   }
 
-  /** Where a confirmed attempt that has a `redirect_uri` leads, with its code. */
+  /** Where a confirmed attempt with a `redirect_uri` leads. */
   async redirectUrl() {
     const { redirect_url: url } = await insist(() => this.#status());
     if (!url) throw new HubProblem(404); // not this browser's attempt
@@ -115,7 +112,7 @@ export class LoginHub {
     return this.#keep(await this.call(path, { body: { ...body, token_delivery: this.#own ? "cookie" : "body" } }));
   }
 
-  /** A new token pair; one call at a time over all tabs. Throws a HubProblem of 401 or 422 when the session is over. */
+  /** A new token pair; one call at a time over all tabs. A problem of 401 or 422 means that the session is over. */
   refresh() {
     const former = this.session;
     const rotate = async () => {
@@ -133,12 +130,12 @@ export class LoginHub {
     return this.#refreshing;
   }
 
-  /** Send a one-time code to the `phone` or `email` of *body*. Resolves to the seconds until another may be sent. */
+  /** Send a one-time code to a `phone` or `email`. Resolves to the seconds until another may be sent. */
   async sendCode(body) {
     return (await this.call(body.email ? "/api/send-verification-code" : "/api/send-code", { body })).resend_in;
   }
 
-  /** Prove again who is there, by `code` and `channel` or by `password`: grave changes want that. */
+  /** Prove again who is there: grave changes want that. */
   async reauth(body) {
     return this.#keep({ ...this.session, ...await this.request("/api/reauth", { body }) });
   }
@@ -153,7 +150,6 @@ export class LoginHub {
     return this.request("/api/user/profile");
   }
 
-  /** End this session, here and in the browser's other tabs. */
   async signOut() {
     await this.request("/api/logout", { body: {} }).catch((problem) => {
       if (!OVER.includes(problem.status)) throw problem; // else it was over already
@@ -161,7 +157,7 @@ export class LoginHub {
     this.forget();
   }
 
-  /** Let go of a session that has ended, here and in the browser's other tabs. */
+  /** Let go of a session that has ended, in other tabs too. */
   forget() {
     this.#forget();
     this.#tabs.postMessage(null);
@@ -194,7 +190,7 @@ export class LoginHub {
     return this.call(address, { signal });
   }
 
-  /** The hub may be known by more names than its own; only the one it was reached by is sure to be let through. */
+  /** Of the hub's names only the one it was reached by is sure to be let through. */
   #here(address) {
     const { pathname, search } = new URL(address);
     return new URL(pathname + search, this.base).href;

@@ -1,12 +1,8 @@
-/**
- * Following one's own account: devices that come and go, bindings, alerts. Where no socket gets through, what the
- * socket would have told is to be read anew at the pace of the attempts to open one.
- */
 import { keepOpen, openSocket } from "./hub-watch.js";
 
 /**
- * Call *onEvent* with each account event, in order and once; *onRead* when there may be a gap and the state is to be
- * read; *onEnd* when the session of *hub* (a LoginHub) is over. Returns a function that stops it.
+ * Follow the account of *hub*: onEvent(event) in order and once; onRead() when there may be a gap, which where no socket
+ * gets through is at each try; onEnd() when the session is over. Returns a function that stops it.
  */
 export function followAccount(hub, { onEvent, onRead, onEnd, path = "/api/sessions/stream" }) {
   const attempt = { ws_url: new URL(path, hub.base).href };

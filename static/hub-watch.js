@@ -1,7 +1,6 @@
 /**
- * Watching one sign-in attempt: WebSocket, else server-sent events, else long poll. All three carry the same
- * snapshot, so they can be changed at any time; `seq` orders what they say and an older one is dropped.
- * No `close` event is trusted to come: a silent line is asked, and given up when it does not answer.
+ * Lines to the hub: WebSocket, else server-sent events, else long poll. They carry the same snapshots, ordered by `seq`, so
+ * one may take over from another. No `close` event is trusted to come: a silent line is asked, and given up if need be.
  */
 const ANSWER_WITHIN = 6000; // ms for a handshake, and for the pong to a ping
 const ASK_EVERY = 20000; // ms between two questions to a silent line
@@ -9,15 +8,14 @@ const POLL_HOLD = 25; // s a long poll is held by the server
 const MOST = 8000; // ms between two tries
 const CHANNELS = [["websocket", openSocket], ["events", openEvents], ["poll", openPoll]];
 
-/** Full jitter: anything from zero to the doubled, capped delay, in ms. */
+/** Full jitter, in ms. */
 export const backOff = (tries, first = 500) => Math.random() * Math.min(MOST, first * 2 ** tries);
 
 export const pause = (ms) => new Promise((next) => setTimeout(next, ms));
 
 /**
- * Keep a line open, by the first of *channels* that gets through, until `stop()`: again, with full jitter, when it is
- * lost. `ask(code)` reads the truth by plain HTTP, where *eager* at each loss, else in doubt; a problem with a status of
- * *gone* ends the line. onConnection({live, channel, ended}) tells how it is.
+ * Keep a line open until `stop()`, by the first of *channels* that gets through. ask(code) reads the truth by plain HTTP,
+ * where *eager* at each loss, else in doubt; a problem with a status of *gone* ends the line.
  */
 export function keepOpen(channels, parts, { ask, gone, eager, onConnection }) {
   const over = new AbortController();
@@ -91,7 +89,7 @@ export function keepOpen(channels, parts, { ask, gone, eager, onConnection }) {
   return { stop, signal, send: (frame) => link?.send?.(frame) ?? false, check: () => link?.check() };
 }
 
-/** Follow *attempt* to its end. read({seq, wait, signal}) gets a snapshot by HTTP, null if nothing is newer. */
+/** Follow *attempt* to its end. read({seq, wait, signal}) gets a snapshot by HTTP, null if none is newer. */
 export function watchAttempt(attempt, { read, onSnapshot, onConnection }) {
   let seq = -1;
   const frame = (snapshot) => {

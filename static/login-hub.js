@@ -195,7 +195,7 @@ customElements.define("login-hub", class extends HTMLElement {
     if (this.#$("time-left").hidden) this.#deadline = null;
   }
 
-  /** Load the new picture beside the old one and swap them when it can be painted; or show the way to WeChat's page. */
+  /** Swap the picture when the new one can be painted; or show the way to WeChat's page. */
   async #showCode() {
     const { qr_url: url, authorize_url: away } = this.hub.attempt;
     const [link, frame] = ["window", "frame"].map((id) => this.#$(id));

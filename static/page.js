@@ -1,7 +1,7 @@
 /** What the pages' scripts share: the texts the server put into the page, and times in the reader's own zone. */
 let roots = [document];
 
-/** Read texts from *root*, a shadow root, as well. */
+/** Read texts from the shadow root *root* as well. */
 export const readTexts = (root) => { roots = [root, document]; };
 
 const source = (key) => roots.map((root) => root.querySelector(`template[data-text="${key}"]`)).find(Boolean);
@@ -14,7 +14,7 @@ export function text(key, values = {}) {
   return source(key).content.textContent.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
 
-/** Show *iso* (ISO 8601) in a `<time>` element, in the page's language and the reader's zone. */
+/** Show *iso* in a `<time>` element. */
 export function showTime(element, iso) {
   const when = new Date(iso);
   if (!iso || Number.isNaN(when.getTime())) return;
@@ -22,7 +22,7 @@ export function showTime(element, iso) {
   element.textContent = when.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
 }
 
-/** Show a picture over the silhouette of the avatar below *root*; without one, or if it fails, that stays. */
+/** Show a picture over the silhouette of the avatar below *root*, if it loads. */
 export function showAvatar(root, url) {
   const image = root.querySelector(".avatar img");
   image.onload = image.onerror = ({ type }) => { image.hidden = type === "error"; };
