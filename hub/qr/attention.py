@@ -44,7 +44,7 @@ class Attention:
         self._read = read
         self._tick = tick
         self._rotate = rotate
-        self._wheel: Wheel[Following] = Wheel(self._fall_due, lambda: store.now().timestamp())
+        self._wheel: Wheel[Following] = Wheel(self._fall_due, store.clock)
         self._by_channel: dict[str, tuple[Following, ...]] = {}
         self._unread: dict[Following, None] = {}
         self._due: dict[Following, None] = {}

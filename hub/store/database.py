@@ -130,7 +130,11 @@ class Store:
 
     def now(self) -> datetime:
         """Return the database's time, to the millisecond; sampled now and then, so it costs no I/O."""
-        return datetime.fromtimestamp(int((self._ahead + time.monotonic()) * 1000) / 1000, UTC)
+        return datetime.fromtimestamp(int(self.clock() * 1000) / 1000, UTC)
+
+    def clock(self) -> float:
+        """Return the database's time in seconds since 1970, for timers."""
+        return self._ahead + time.monotonic()
 
     def times(self) -> tuple[datetime, ...]:
         """Return the database's time, and where its clock was set lately, also what it would be without that.
