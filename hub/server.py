@@ -19,7 +19,7 @@ from hub.web.parking.lot import PING_INTERVAL
 from hub.web.parking.protocol import SocketProtocol
 
 SILENT_TIME = 30.0  # seconds a peer may leave what was sent to it unacknowledged
-UNSPOKEN_TIME = 3  # seconds for which the kernel keeps a connection to itself that nothing has come on
+UNSPOKEN_TIME = 10  # seconds for which the kernel keeps a connection to itself that nothing has come on
 DRAIN_TIME = 5.0  # seconds over which the sockets are told to go
 IDLE_TIME = 1.0  # seconds that a connection without a request is kept meanwhile, at least
 SHUTDOWN_TIME = 10  # seconds that requests in flight get after that

@@ -5,8 +5,9 @@ Each case is sent in one piece, byte by byte, and right behind the handshake's r
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import NamedTuple
 
 import pytest
@@ -246,3 +247,14 @@ async def test_what_is_no_handshake(hub: HubProcess, session_id: str, header: by
     async with asyncio.timeout(LIMIT), dial(hub.port) as peer:
         peer.writer.write(handshake(session_id).replace(b"\r\n\r\n", b"\r\n" + header + b"\r\n\r\n"))
         assert (await peer.head()).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_who_says_nothing_stays_outside(hub: HubProcess) -> None:
+    """Connections on which nothing has come are the kernel's alone: none of the process' files is theirs."""
+    before = len(os.listdir(f"/proc/{hub.pid}/fd"))
+    async with AsyncExitStack() as stack:
+        for _ in range(50):
+            await stack.enter_async_context(dial(hub.port))
+        async with Browser(hub.url) as browser:  # it comes behind them, and is served
+            await browser.begin()
+            assert len(os.listdir(f"/proc/{hub.pid}/fd")) < before + 25
