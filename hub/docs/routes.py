@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 
 from hub import __version__
 from hub.docs.asyncapi import asyncapi
-from hub.docs.guides import NAMES, guide
+from hub.docs.guide import NAMES, guide
 from hub.docs.openapi import openapi
 from hub.docs.page import calls, lines, shapes
 from hub.errors import NotFound

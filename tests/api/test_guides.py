@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from hub.docs.guides import NAMES
+from hub.docs.guide import NAMES
 from tests.problems import refused
 from tests.servers.hub import HubProcess
 

@@ -10,7 +10,7 @@ from hub.accounts.admin import ROLES, STATUSES
 from hub.app import create_app
 from hub.audit.log import Method, Reason, Status
 from hub.audit.rules import Signal
-from hub.docs.guides import NAMES, guide
+from hub.docs.guide import NAMES, guide
 from hub.docs.routes import DocsRoutes
 from hub.errors import kinds
 from hub.qr.states import TABLE

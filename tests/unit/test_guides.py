@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.docs.guides import NAMES, address, anchor, guide
+from hub.docs.guide import NAMES, address, anchor, guide
 from hub.web.language import LANGUAGES
 
 ROOT = Path(__file__).parents[2]
