@@ -17,7 +17,7 @@ from tests.servers.mariadb import MariaDB
 from tests.servers.ports import free_port
 from tests.servers.redis import RedisServer
 
-START_LIMIT = 30.0
+START_LIMIT = 60.0
 ALLOWED_ORIGIN = "https://shop.example.com"
 SECRET = "test-secret-" * 4
 
@@ -65,6 +65,7 @@ class HubProcess:
         deadline = time.monotonic() + START_LIMIT
         while not self._ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
                 pytest.fail(self.log()[-3000:])
             time.sleep(0.02)
         return self

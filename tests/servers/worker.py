@@ -12,7 +12,7 @@ import pytest
 from tests.servers.hub import inherited
 from tests.servers.providers import KEY, SECRET, SIGN, TEMPLATE
 
-START_LIMIT = 30.0
+START_LIMIT = 60.0
 DATA_KEY = "a-data-key-of-more-than-thirty-two-bytes"  # that of tests.outgoing.KEYS
 ALIYUN = {
     "SMS_PROVIDERS": "aliyun",
@@ -52,6 +52,7 @@ class WorkerProcess:
         deadline = time.monotonic() + START_LIMIT
         while "worker_started" not in self.log():
             if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
                 pytest.fail(self.log()[-3000:])
             time.sleep(0.02)
         return self
