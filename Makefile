@@ -1,5 +1,6 @@
 # make run    set everything up and start the hub on SQLite, with the sandbox
 # make test   set everything up, then lint, types and all tests against private servers
+# make coverage  tell which lines and branches of the hub no test comes to
 # make fuzz   ask each call of the API thousands of things, good and bad
 # make faults    play every fault at every moment, the drain of thousands, and attacks (half an hour)
 # make bench  measure beside other servers, and print the tables (some twelve minutes)
@@ -20,7 +21,7 @@ PART := --dist loadfile $(ALONE:%=--ignore=%)
 # What tests write is thrown away soon: it is kept in memory, where there is room for it.
 ROOMY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
 
-.PHONY: run test fuzz faults bench bench-soak bench-readme pictures check audit servers clean
+.PHONY: run test coverage fuzz faults bench bench-soak bench-readme pictures check audit servers clean
 
 run: .venv/run
 	$(BIN)/hub serve
@@ -30,6 +31,13 @@ test: .venv/test servers check
 	$(BIN)/pytest $(PART) --numprocesses $$(($(CORES) * 3 / 2)) --ignore=tests/faults
 	$(BIN)/pytest $(PART) --numprocesses $$(($(CORES) * 2)) tests/faults
 	$(BIN)/pytest $(ALONE)
+
+coverage: export TMPDIR := $(or $(ROOMY),$(TMPDIR),/tmp)
+coverage: .venv/test servers
+	mkdir -p var && rm -f var/coverage*
+	$(BIN)/coverage run -m pytest --dist loadfile --numprocesses $(CORES)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --show-missing --skip-covered
 
 fuzz: .venv/test
 	HUB_FUZZ_EXAMPLES=300 $(BIN)/pytest tests/api/test_fuzz.py
