@@ -65,6 +65,9 @@ from hub.web.sockets import OpenSockets
 from hub.web.ways import Country, Ways
 from hub.wechat.sandbox.messages import messages_route
 
+BESIDE: list[str | tuple[str, str]] = [("hub.admin", "static"), ("hub.docs", "static")]
+"""The packages that have files of their own for browsers, of pages that few people see."""
+
 
 def create_app(settings: Settings) -> Starlette:
     """Return the hub as an ASGI application; `app.state.drain(seconds)` sends its sockets away."""
@@ -257,7 +260,7 @@ def create_app(settings: Settings) -> Starlette:
     docs = DocsRoutes(
         routes, pages, title=settings.site_name, base_url=settings.base_url, cookie=cookies.name
     )
-    routes += [*docs.routes(), Mount("/static", Assets(directory=folder("static")))]
+    routes += [*docs.routes(), Mount("/static", Assets(directory=folder("static"), packages=BESIDE))]
     messages = ConsoleMessages(services.background.outbox, settings.site_name).listed
     sandbox = None
     if settings.sandbox:

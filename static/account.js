@@ -1,4 +1,4 @@
-/** The account page: shows what the server renders of the account, anew at each of its events, and sends its forms. */
+/** The account page: what the server renders, anew at each of the account's events, and its forms. */
 import { wire } from "./forms.js";
 import { LoginHub } from "./hub-client.js";
 import "./login-hub.js";
@@ -11,7 +11,7 @@ const hub = new LoginHub();
 const $ = (id) => document.getElementById(id);
 const isOver = ({ status }) => [401, 422].includes(status) && !hub.session;
 const returned = document.querySelector('meta[name="attempt"]')?.content; // the person is back from WeChat's own page
-if (returned) history.replaceState(null, "", "/account"); // the code in the address is used up
+if (returned) history.replaceState(null, "", "/account"); // its code is used up
 
 let stop = () => {};
 let reading = 0;
@@ -85,7 +85,7 @@ async function more(button) {
   rows[0].focus();
 }
 
-/** Send a form by the method and to the path that it names; where that takes a fresh proof, ask for one first. */
+/** Send a form as it says; where that takes a fresh proof, ask for one first. */
 async function send(form, fields) {
   const { path, method, body = "{}" } = form.dataset;
   const dialog = form.closest("dialog");

@@ -1,4 +1,4 @@
-/** The phone's confirm page: sends the person's decision. What comes of it, and of time, the page's own address tells. */
+/** The phone's confirm page: sends the person's decision. What comes of it, the page's address tells. */
 import { showTime, text } from "./page.js";
 
 const REPLY_WITHIN = 15000; // ms

@@ -112,7 +112,7 @@ export class LoginHub {
     return this.#keep(await this.call(path, { body: { ...body, token_delivery: this.#own ? "cookie" : "body" } }));
   }
 
-  /** A new token pair; one call at a time over all tabs. A problem of 401 or 422 means that the session is over. */
+  /** A new token pair; one call at a time over all tabs. A problem of 401 or 422: the session is over. */
   refresh() {
     const former = this.session;
     const rotate = async () => {

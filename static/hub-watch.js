@@ -66,7 +66,7 @@ export function keepOpen(channels, parts, { ask, gone, eager, onConnection }) {
       if (link || again || signal.aborted) return;
       if (final) return end();
       wait = Math.max(wait, problem?.retryAfter ?? 0);
-      // A channel that fails while plain HTTP works is blocked on the way: step down after the second time.
+      // A channel that fails while plain HTTP works is blocked: step down after the second time.
       if (!proven && !problem && ++refusals > 1 && channels[channel + 1]) {
         channel += 1;
         refusals = 0;

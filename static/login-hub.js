@@ -12,7 +12,7 @@ import { knows, nameCountries, readTexts, showAvatar, text } from "./page.js";
 const ASKED = ["door", "purpose", "redirect-uri", "state", "code-challenge", "code-challenge-method"];
 const STALE_AFTER = 12000; // ms after its rotation was due, a code is no longer accepted
 const PATIENCE = 3000; // ms without a line before the person is told
-const LEAVING = 3000; // ms in which WeChat's page leads this window on, if it is this window that it was shown in
+const LEAVING = 3000; // ms in which WeChat's page may lead this very window on
 const NO_WORDS = "The sign-in service cannot be reached. 无法连接登录服务。"; // they would have come from there
 
 const say = (name, values) => text(`page.sign_in.${name}`, values);

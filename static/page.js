@@ -1,4 +1,4 @@
-/** What the pages' scripts share: the texts the server put into the page, and times in the reader's own zone. */
+/** What the pages share: the texts that the server put into them, and times in the reader's zone. */
 let roots = [document];
 
 /** Read texts from the shadow root *root* as well. */

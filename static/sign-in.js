@@ -1,4 +1,4 @@
-/** The hub's own sign-in page: around <login-hub>, who has signed in and, in development, the simulated phone. */
+/** The hub's own sign-in page: <login-hub>, then who has signed in; in development the simulated phone. */
 import "./login-hub.js";
 import { showAvatar, text } from "./page.js";
 
@@ -6,7 +6,7 @@ const $ = (id) => document.getElementById(id);
 const [page, element, card, phone] = ["page", "sign-in", "signed-in", "phone"].map($);
 const { hub } = element;
 const returned = document.querySelector('meta[name="attempt"]'); // the person is back from WeChat's own page
-if (returned) history.replaceState(null, "", returned.dataset.home); // the code in the address is used up
+if (returned) history.replaceState(null, "", returned.dataset.home); // its code is used up
 
 function show(signedIn) {
   card.hidden = !signedIn;

@@ -1,13 +1,15 @@
 """Every page in every variant, rendered as the hub renders it, for tests that read the pages."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from markupsafe import Markup
 from starlette.requests import Request
 
 from hub.accounts.admin import ROLES, STATUSES
-from hub.app import create_app
+from hub.app import BESIDE, create_app
+from hub.assets import folder
 from hub.audit.log import Method, Reason, Status
 from hub.audit.rules import Signal
 from hub.docs.guide import NAMES, guide
@@ -15,6 +17,7 @@ from hub.docs.routes import DocsRoutes
 from hub.errors import kinds
 from hub.qr.states import TABLE
 from hub.settings import Settings
+from hub.web.assets import Assets
 from hub.web.language import LANGUAGES
 from hub.web.pages import Pages
 from hub.web.ways import Country, Ways
@@ -65,6 +68,13 @@ class Page(NamedTuple):
     name: str
     language: str
     html: str
+
+
+def asset(name: str) -> str:
+    """Return the text of a script or style sheet as browsers are given it."""
+    path, found = Assets(directory=folder("static"), packages=BESIDE).lookup_path(name)
+    assert found, name
+    return Path(path).read_text("utf-8")
 
 
 def pages() -> Iterator[Page]:

@@ -102,7 +102,7 @@ def test_pages_carry_what_their_scripts_say() -> None:
     for page in rendered.pages():
         if page.name not in SCRIPTS:
             continue
-        source = "".join((folder("static") / name).read_text("utf-8") for name in SCRIPTS[page.name])
+        source = "".join(rendered.asset(name) for name in SCRIPTS[page.name])
         keys = set(re.findall(r'"(page\.[a-z_.]+)"', source))
         said = re.findall(r'\bsay\("([a-z_.]+)"', source)
         keys |= {f"page.{SAID[page.name]}.{key}" for key in said}
