@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.people import DESKTOP, sign_in
+from tests.people import DESKTOP, forget, sign_in
 
 LIMIT = 10.0  # seconds to wait for a frame
 
@@ -22,12 +22,9 @@ def bearer(reply: Mapping[str, Any]) -> dict[str, str]:
 
 
 async def sign_in_alone(url: str, person: str = "alice", **redeem: Any) -> Mapping[str, Any]:
-    """Sign *person* in and end all other sessions, so that the cap ends none in the middle of a test."""
-    reply = await sign_in(url, person, **redeem)
-    async with httpx2.AsyncClient(base_url=url) as http:
-        left = await http.post("/api/logout-all", json={"except_current": True}, headers=bearer(reply))
-        assert left.status_code == 200, left.text
-    return reply
+    """Sign *person* in to a new account: no other test's session or try has a part in what follows."""
+    await forget(url, person)
+    return await sign_in(url, person, **redeem)
 
 
 class AccountSocket:
