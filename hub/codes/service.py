@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -134,13 +133,14 @@ class Codes:
         Raises CodeLocked while this asker is locked out, else InvalidCode: in the same words, and after the
         same time, for a wrong, an old, a used and a missing one.
         """
-        begun = time.monotonic()
+        clock = asyncio.get_running_loop().time  # which its timers go by: of another one the rest would tell
+        begun = clock()
         try:
             proof = await self._check(Target(channel, address, purpose), code, asker)
         except HubError as error:
             CHECKS.labels(channel, error.slug).inc()
             # Whether a code was sent lately, which takes a statement more to refuse, tells who signs in here.
-            await asyncio.sleep(begun + _REFUSAL_TIME - time.monotonic())
+            await asyncio.sleep(begun + _REFUSAL_TIME - clock())
             raise
         CHECKS.labels(channel, "right").inc()
         return proof
