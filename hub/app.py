@@ -199,7 +199,15 @@ def create_app(settings: Settings) -> Starlette:
     pushed: list[BaseRoute] = []
     if door := doors.official_account:
         consents[Kind.OFFICIAL_ACCOUNT], returns[Kind.OFFICIAL_ACCOUNT] = door.consent, qr_pages.claimed
-        links = LinkPages(door.consent, grants, guard, cookies, outcomes, wechat_only=wechat_only)
+        links = LinkPages(
+            door.consent,
+            grants,
+            guard,
+            cookies,
+            outcomes,
+            base_url=settings.base_url,
+            wechat_only=wechat_only,
+        )
         pushed = [*door.push.routes(), *links.routes()]
     callback = CallbackPages(
         Callback(attempts, phone, services.states, consents), returns, guard, cookies, outcomes

@@ -1,5 +1,6 @@
 """Drawing a QR code."""
 
+import base64
 import io
 
 import segno
@@ -13,6 +14,11 @@ def svg(content: str) -> bytes:
 def png(content: str) -> bytes:
     """Return the QR code of *content* as PNG, eight pixels a module."""
     return _draw(content, "png", scale=8)
+
+
+def inline(content: str) -> str:
+    """Return the QR code of *content* as a `data:` URL (RFC 2397), for a page that names it nowhere else."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg(content)).decode()}"
 
 
 def _draw(content: str, kind: str, **options: object) -> bytes:

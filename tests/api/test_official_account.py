@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from hub.qr.image import inline
 from hub.settings import STAND_IN_ACCOUNT
 from tests.people import DESKTOP, Browser, Phone, forget, frame
 from tests.pushing import APPID, SECRET, TOKEN
@@ -259,7 +261,7 @@ async def test_an_installation_without_the_door(tmp_path: Path) -> None:
 
 
 async def test_links_are_for_wechat(tmp_path: Path, hub_on_sqlite: HubProcess) -> None:
-    """With the real WeChat another browser is told to open the link there."""
+    """With the real WeChat another browser is told to open the link there, and shows it as a code."""
     at = f"{hub_on_sqlite.url}/sandbox"
     hub = HubProcess(tmp_path, WECHAT_API_URL=at, WECHAT_OPEN_URL=REAL, **STAND_IN).start()
     try:
@@ -277,6 +279,7 @@ async def test_links_are_for_wechat(tmp_path: Path, hub_on_sqlite: HubProcess) -
             found = link(scanned.json())
             page = await browser.http.get(found, headers={"user-agent": DESKTOP})
             assert re.search(r"<h1[^>]*>[^<]*WeChat", page.text)
+            assert f'src="{inline(found)}"' in unescape(page.text)
             async with Phone(hub.url) as phone:
                 answer = await phone.http.get(found)
                 assert answer.headers["location"].startswith(f"{REAL}/connect/oauth2/authorize?appid=")

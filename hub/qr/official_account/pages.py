@@ -7,6 +7,7 @@ from starlette.routing import BaseRoute
 from hub.errors import AttemptNotFound
 from hub.limits.guard import VERIFY, Guard
 from hub.qr.grants import Grants
+from hub.qr.image import inline
 from hub.qr.official_account.consent import LinkConsent
 from hub.qr.operations.pages import LINK
 from hub.qr.states import Status
@@ -16,7 +17,7 @@ from hub.web.parsing import client_address
 
 
 class LinkPages:
-    """`GET /c/{link}`. With *wechat_only* other browsers are told where to open it."""
+    """`GET /c/{link}`, below *base_url*. With *wechat_only* other browsers show it as a code to scan."""
 
     def __init__(
         self,
@@ -26,6 +27,7 @@ class LinkPages:
         cookies: Cookies,
         outcomes: Outcomes,
         *,
+        base_url: str,
         wechat_only: bool,
     ) -> None:
         self._consent = consent
@@ -33,6 +35,7 @@ class LinkPages:
         self._guard = guard
         self._cookies = cookies
         self._outcomes = outcomes
+        self._base_url = base_url
         self._wechat_only = wechat_only
 
     def routes(self) -> list[BaseRoute]:
@@ -53,7 +56,8 @@ class LinkPages:
         if not alive:
             return self._outcomes.show(request, "dead_link")
         if self._wechat_only and "micromessenger" not in request.headers.get("user-agent", "").lower():
-            return self._outcomes.show(request, "open_in_wechat")
+            here = f"{self._base_url}{request.url.path}"
+            return self._outcomes.show(request, "open_in_wechat", picture=inline(here))
         secret = self._cookies.binding_or_new(request)
         response = _redirect(self._consent.consent_url(attempt, secret), 302)
         self._cookies.bind(request, response, secret)
