@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from tests.people import Browser, Phone
+from tests.servers.accessibility import violations
 from tests.servers.chromium import NewPage
 from tests.servers.hub import HubProcess
 
@@ -187,3 +189,46 @@ async def test_a_phone_that_lands_late(own_hub: HubProcess, new_page: NewPage) -
         assert answer is not None
         assert answer.status == 410
         await expect(phone.locator(".outcome")).to_be_visible()
+
+
+async def readable(page: Page) -> None:
+    """See that everybody can read the page, by day and night."""
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        assert await violations(page) == [], (await page.locator("#status").text_content(), scheme)
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+async def test_each_state_of_a_scan_is_accessible(
+    hub_on_sqlite: HubProcess, new_page: NewPage, locale: str
+) -> None:
+    """Waiting, scanned, declined, and signed in."""
+    desktop = await new_page(**DESKTOP, locale=locale)
+    await desktop.goto(hub_on_sqlite.url)
+    for decision, after in (("cancel", "[data-renew]:visible"), ("confirm", "#signed-in:visible")):
+        await expect(desktop.locator("#code")).to_be_visible()
+        await readable(desktop)
+        content = await desktop.locator("#phone").get_attribute("href")
+        async with Phone(hub_on_sqlite.url, "bob") as phone:
+            await phone.scan(parse_qs(urlsplit(content or "").query)["scan"][0])
+            await expect(desktop.locator("#status")).to_contain_text("Bob")
+            await readable(desktop)
+            await phone.answer(decision)
+        await expect(desktop.locator(after)).to_be_visible()
+        await readable(desktop)
+        if decision == "cancel":
+            await desktop.locator(after).click()
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+async def test_each_end_of_a_wait_is_accessible(own_hub: HubProcess, new_page: NewPage, locale: str) -> None:
+    """Expired, and out of reach."""
+    desktop = await new_page(**DESKTOP, locale=locale)
+    await desktop.goto(own_hub.url)
+    renew = desktop.locator("[data-renew]:visible")
+    await expect(renew).to_be_visible(timeout=15_000)
+    await readable(desktop)
+    own_hub.kill()
+    await renew.click()
+    await expect(desktop.locator("#sign-in")).to_have_attribute("data-status", "unavailable")
+    await readable(desktop)
