@@ -297,6 +297,7 @@ async def test_no_screen_runs_over_the_edge(
 
 async def fits(page: Page) -> None:
     """Fail where something of the page is wider than its room."""
+    await page.wait_for_load_state()
     for element in ("html", ".device"):
         fit = await page.locator(element).evaluate("one => one.scrollWidth <= one.clientWidth")
         assert fit, (page.url, element)

@@ -11,7 +11,7 @@ from playwright.async_api import Page, WebSocketRoute, expect
 
 from tests.code_client import Person, new_email, new_number
 from tests.people import Phone
-from tests.servers.accessibility import violations
+from tests.servers.accessibility import overhang, violations
 from tests.servers.chromium import NewPage
 from tests.servers.hub import HubProcess
 from tests.servers.waiting import until
@@ -331,7 +331,7 @@ async def test_account_is_accessible(
     await expect(page.locator("#devices .row")).to_have_count(2)
     for width in (3840, 320):
         await page.set_viewport_size({"width": width, "height": 700})
-        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        assert await overhang(page) <= 0
     for scheme in ("light", "dark"):
         await page.emulate_media(color_scheme=scheme)
         assert await violations(page) == [], scheme

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from tests.code_client import Person, new_number
 from tests.people import challenge
-from tests.servers.accessibility import violations
+from tests.servers.accessibility import overhang, violations
 from tests.servers.chromium import NewPage
 from tests.servers.hub import HubProcess
 from tests.servers.uvicorn_app import serve
@@ -247,7 +247,7 @@ async def test_themes(shop: Shop, new_page: NewPage, theme: str, ground: str, wi
     await expect(page.locator("#code")).to_be_visible()
     colour = "element => getComputedStyle(element).backgroundColor"
     assert await page.locator("[part=card]").evaluate(colour) == ground
-    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    assert await overhang(page) <= 0
     assert await violations(page) == []
 
 

@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route as StarletteRoute
 
 from tests.people import challenge
+from tests.servers.accessibility import overhang
 from tests.servers.chromium import NewPage
 from tests.servers.hub import HubProcess
 from tests.servers.uvicorn_app import serve
@@ -186,5 +187,4 @@ async def test_the_pages_fit_a_small_screen(window_hub: HubProcess, new_page: Ne
     page = await new_page(viewport={"width": 320, "height": 640})
     await page.goto(window_hub.url)
     await expect(page.locator("#frame")).to_be_visible()
-    overhang = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert await page.evaluate(overhang) <= 0
+    assert await overhang(page) <= 0

@@ -4,9 +4,9 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Route, expect
 
-from tests.servers.accessibility import violations
+from tests.servers.accessibility import overhang, violations
 from tests.servers.chromium import NewPage
 from tests.servers.hub import HubProcess
 from tests.unit import rendered
@@ -34,12 +34,6 @@ def answering(html: str) -> Callable[[Route], Awaitable[None]]:
     return answer
 
 
-async def overflow(page: Page) -> int:
-    """By how many pixels the page is wider than its window."""
-    width: int = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    return width
-
-
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
 async def test_every_state_is_accessible(hub_on_sqlite: HubProcess, new_page: NewPage, language: str) -> None:
     """Each keeps WCAG 2.2 AA by day and night, and fits at 320 px and at 4K."""
@@ -52,8 +46,8 @@ async def test_every_state_is_accessible(hub_on_sqlite: HubProcess, new_page: Ne
             await page.goto(f"{hub_on_sqlite.url}/state")
             await expect(page.locator("h1").first).to_be_visible()
             title = await page.title()
-            if await overflow(page) > 0:
-                wrong.append(f"{shown.name} {title} at {width}: {await overflow(page)} px too wide")
+            if await overhang(page) > 0:
+                wrong.append(f"{shown.name} {title} at {width}: {await overhang(page)} px too wide")
         for scheme in ("light", "dark"):
             await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             wrong += [f"{shown.name} {title} {scheme}: {each}" for each in await violations(page)]

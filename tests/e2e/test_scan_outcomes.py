@@ -116,6 +116,7 @@ async def test_outside_of_wechat(tmp_path: Path, new_page: NewPage, locale: str)
             await browser.begin(door="h5")
             await phone.goto(browser.attempt["qr_content"])
         await told(phone, "outside of WeChat", locale)
+        await phone.wait_for_load_state()
         assert await phone.locator(".small-code").evaluate("image => image.naturalWidth") > 0
     finally:
         hub.stop()

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from tests.people import Browser, Phone
-from tests.servers.accessibility import violations
+from tests.servers.accessibility import overhang, violations
 from tests.servers.chromium import NewPage
 from tests.servers.hub import HubProcess
 
@@ -161,7 +161,7 @@ async def test_no_sideways_scrolling(hub_on_sqlite: HubProcess, new_page: NewPag
     desktop = await new_page(viewport={"width": width, "height": 700})
     await desktop.goto(hub_on_sqlite.url)
     await expect(desktop.locator("#code")).to_be_visible()
-    assert await desktop.evaluate("document.documentElement.scrollWidth") <= width
+    assert await overhang(desktop) <= 0
 
 
 async def test_the_page_frees_no_secret(hub_on_sqlite: HubProcess, new_page: NewPage) -> None:
