@@ -1,4 +1,4 @@
-/** The account page: what the server renders, anew at each of the account's events, and its forms. */
+/** The account page: what the server renders, anew at each event, and its forms. */
 import { wire } from "./forms.js";
 import { LoginHub } from "./hub-client.js";
 import "./login-hub.js";
@@ -10,12 +10,12 @@ const PENDING = "hub.binding"; // sessionStorage: the attempt that WeChat's own 
 const hub = new LoginHub();
 const $ = (id) => document.getElementById(id);
 const isOver = ({ status }) => [401, 422].includes(status) && !hub.session;
-const returned = document.querySelector('meta[name="attempt"]')?.content; // the person is back from WeChat's own page
+const returned = document.querySelector('meta[name="attempt"]')?.content; // back from WeChat's own page
 if (returned) history.replaceState(null, "", "/account"); // its code is used up
 
 let stop = () => {};
 let reading = 0;
-let proven; // what goes on once the person has proven who is there
+let proven; // what goes on after a fresh proof
 
 /** Show the account, or the card that stands in its place. */
 function show(name) {

@@ -17,7 +17,8 @@ export function followAccount(hub, { onEvent, onRead, onEnd, path = "/api/sessio
   };
   const frame = (told) => {
     if (told.type === "authenticated") {
-      if (seq < 0) seq = told.seq;
+      if (seq < 0) ask().catch(line.check); // what came since the first reading
+      seq = Math.max(seq, told.seq);
       clearTimeout(prolonging);
       prolonging = setTimeout(() => hello().then(line.send).catch(line.check), told.expires_in * 850);
     } else if (told.seq > seq) {

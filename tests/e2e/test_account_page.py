@@ -1,5 +1,6 @@
 """The account page as people see it, in headless Chromium, beside other devices of the same person."""
 
+import asyncio
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -369,6 +370,25 @@ async def test_a_change_shows_in_every_tab(resident: Resident) -> None:
     await resident.page.locator("#phone-phone").fill(number)
     await resident.enter_code("phone", f"+86{number}")
     await expect(other.locator("#way-phone")).to_contain_text(number)
+
+
+async def test_a_change_before_the_stream_is_open_shows(resident: Resident) -> None:
+    """What happens between the page's first reading and its stream is not lost."""
+    page = await resident.page.context.new_page()
+    held, changed = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: WebSocketRoute) -> None:
+        held.set()
+        await changed.wait()
+        route.connect_to_server()
+
+    await page.route_web_socket("**/api/sessions/stream*", hold)
+    await page.goto(f"{resident.hub.url}/account")
+    await expect(page.locator("#devices .row")).to_have_count(1)
+    await asyncio.wait_for(held.wait(), 10)
+    await resident.sign_in_on_the_phone()
+    changed.set()
+    await expect(page.locator("#devices .row")).to_have_count(2)
 
 
 async def test_what_happens_offline_shows_afterwards(resident: Resident) -> None:
