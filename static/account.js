@@ -17,7 +17,7 @@ let stop = () => {};
 let reading = 0;
 let proven; // what goes on after a fresh proof
 
-/** Show the account, or the card that stands in its place. */
+/** Show the account, or the card in its place. */
 function show(name) {
   for (const part of document.querySelectorAll("[data-part]")) part.hidden = part.dataset.part !== name;
   if (name === "account") return;
@@ -65,7 +65,7 @@ function put(section) {
   const former = $(section.id);
   if (former.madeOf === html || former.querySelector("[open]")) return;
   section.madeOf = html;
-  for (const row of former.querySelectorAll("[id^=device-]")) { // a session that has ended stays in sight
+  for (const row of former.querySelectorAll("[id^=device-]")) { // one that has ended stays in sight
     if (section.querySelector(`#${row.id}`)) continue;
     row.dataset.over = "";
     row.querySelector(".actions")?.remove();

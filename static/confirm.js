@@ -41,18 +41,14 @@ async function decide({ currentTarget: button }) {
   const { action } = button.dataset;
   if (busy) return;
   if (action === "confirm" && !caution.hidden && !acknowledged.checked) {
-    tell(text("page.confirm.acknowledge_first"), acknowledged);
-    return;
+    return tell(text("page.confirm.acknowledge_first"), acknowledged);
   }
   rest(true);
   tell("");
   button.dataset.sending = "";
   const { status, reply } = await send(action);
   const careful = reply.type?.endsWith("/confirmation-required"); // something that only the server knows of
-  if (!careful && !PASSING.includes(status)) {
-    location.reload();
-    return;
-  }
+  if (!careful && !PASSING.includes(status)) return location.reload();
   delete button.dataset.sending;
   rest(false);
   if (careful) caution.hidden = false;

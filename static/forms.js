@@ -1,4 +1,4 @@
-/** Forms that speak JSON: errors at their fields, one-time codes with their wait, no second press meanwhile. */
+/** Forms that speak JSON: errors at their fields, one-time codes with their wait, no second press. */
 import { text } from "./page.js";
 
 const FIELD_OF = { // problem slug → the field it is told at; any other is told above the button
@@ -14,6 +14,7 @@ export function wire(form, hub, submit) {
   const { code } = elements;
   const [trouble, said, sender] = ["trouble", "said", "send"].map((name) => form.querySelector(`[data-${name}]`));
   let busy = false;
+  let early; // the code came while busy
 
   /** Tell *words* at the field, else above the button; "" takes them back. */
   const tell = (field, words) => {
@@ -34,6 +35,7 @@ export function wire(form, hub, submit) {
   async function hold(work) {
     if (busy) return;
     busy = true;
+    early = false;
     form.ariaBusy = "true";
     tell(null, "");
     try {
@@ -57,9 +59,11 @@ export function wire(form, hub, submit) {
   form.addEventListener("input", ({ target }) => {
     if (target.ariaInvalid) tell(target, "");
     if (target !== code) return;
-    const digits = Number(code.dataset.digits);
+    const { digits } = code.dataset;
     code.value = code.value.replace(/\D/g, "").slice(0, digits); // whatever was pasted around it
-    if (code.value.length === digits) form.requestSubmit();
+    if (code.value.length < digits) return;
+    early = busy;
+    form.requestSubmit();
   });
   form.addEventListener("reset", () => {
     for (const field of [...elements, null]) tell(field, "");
@@ -74,7 +78,7 @@ export function wire(form, hub, submit) {
       said.textContent = text("page.form.sent", { address: to.phone ?? to.email });
       code.focus();
       countDown(sender, wait);
-    });
+    }).then(() => early && form.requestSubmit());
   });
 }
 

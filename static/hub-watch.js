@@ -1,6 +1,6 @@
 /**
- * Lines to the hub: WebSocket, else server-sent events, else long poll. They carry the same snapshots, ordered by `seq`, so
- * one may take over from another. No `close` event is trusted to come: a silent line is asked, and given up if need be.
+ * Lines to the hub: WebSocket, else server-sent events, else long poll, all with the same snapshots, ordered by `seq`. No
+ * `close` event is trusted to come: a silent line is asked, and given up if need be.
  */
 const ANSWER_WITHIN = 6000; // ms for a handshake, and for the pong to a ping
 const ASK_EVERY = 20000; // ms between two questions to a silent line
@@ -77,7 +77,7 @@ export function keepOpen(channels, parts, { ask, gone, eager, onConnection }) {
   };
   const wake = ({ type }) => {
     if (document.hidden) return;
-    const elsewhere = type === "online" && channel; // another network may let sockets through
+    const elsewhere = type === "online" && channel; // it may let sockets through
     if (elsewhere) channel = refusals = tries = 0;
     if (again || elsewhere) return connect();
     link?.check();
@@ -179,7 +179,7 @@ function openPoll({ seq, read, frame, live, lost }) {
       const newest = await read({ seq: seq(), wait, signal: AbortSignal.any([stop.signal, overdue]) });
       live();
       if (newest) frame(newest);
-      // A server that does not hold the poll must not be asked without pause.
+      // A server that does not hold the poll is not asked without pause.
       else if (wait && performance.now() - began < 1000) await pause(1000 + backOff(0));
     }
   };

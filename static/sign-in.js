@@ -5,7 +5,7 @@ import { showAvatar, text } from "./page.js";
 const $ = (id) => document.getElementById(id);
 const [page, element, card, phone] = ["page", "sign-in", "signed-in", "phone"].map($);
 const { hub } = element;
-const returned = document.querySelector('meta[name="attempt"]'); // the person is back from WeChat's own page
+const returned = document.querySelector('meta[name="attempt"]'); // back from WeChat's own page
 if (returned) history.replaceState(null, "", returned.dataset.home); // its code is used up
 
 function show(signedIn) {

@@ -1,10 +1,11 @@
 """The sign-in page's other ways: codes by SMS and e-mail, and the password, in headless Chromium."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.code_client import Person, new_email, new_number
 from tests.servers.accessibility import overhang, violations
@@ -54,6 +55,28 @@ async def test_sms_code(hub_on_sqlite: HubProcess, new_page: NewPage) -> None:
     await page.locator("#phone-code").fill(f" {code[:3]} {code[3:]} ")
     await expect(page.locator("#signed-in")).to_be_visible()
     await page.reload()
+    await expect(page.locator("#signed-in")).to_be_visible()
+
+
+async def test_code_before_the_answer(hub_on_sqlite: HubProcess, new_page: NewPage) -> None:
+    """A code that is entered before the page has heard that it was sent signs in all the same."""
+    page = await new_page()
+    number = new_number()
+    entered = asyncio.Event()
+
+    async def slow(route: Route) -> None:
+        answer = await route.fetch()
+        await entered.wait()
+        await route.fulfill(response=answer)
+
+    await page.route("**/api/send-code", slow)
+    async with Person(hub_on_sqlite.url) as person:
+        await page.goto(hub_on_sqlite.url)
+        await page.locator("#tab-phone").click()
+        await page.locator("#phone-phone").fill(number)
+        await page.locator("#panel-phone [data-send]").click()
+        await page.locator("#phone-code").fill(await newest_code(person, f"+86{number}"))
+    entered.set()
     await expect(page.locator("#signed-in")).to_be_visible()
 
 
