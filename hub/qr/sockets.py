@@ -128,6 +128,7 @@ class QrConversation(Conversation):
 
     def ended(self) -> None:
         self._following.close()
+        del self._following  # it has us as its listener: see ParkedSocket
         self._hub.lingering.remove(self, self._slot)
         self._hub.streams.give_back(*self._place)
         self._hub.sockets.remove(self)

@@ -33,12 +33,12 @@ class Wheel(Generic[T]):
         self._due = due
         self._clock = clock or time.monotonic
         self._longest = _GLANCE if clock else math.inf
-        self._slots: dict[int, set[T]] = {}  # those in `_order`; a slot stays when all its items are removed
+        self._slots: dict[int, set[T] | None] = {}  # those in `_order`; None where all items were removed
         self._order: list[int] = []  # a heap
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return sum(map(len, self._slots.values()))
+        return sum(len(items) for items in self._slots.values() if items)
 
     def put(self, item: T, seconds: float, before: int = 0) -> int:
         """Have *item* called in *seconds*, and return its slot, a number above 0, to remove it with.
@@ -48,24 +48,26 @@ class Wheel(Generic[T]):
         now = self._clock()
         slot = int((now + seconds) / STEP if seconds > 0 else now / STEP) + 1
         if before:
-            if slot == before and item in self._slots.get(slot, ()):
+            if slot == before and item in (self._slots.get(slot) or ()):
                 return slot
             self.remove(item, before)
-        items = self._slots.get(slot)
-        if items is None:
-            self._slots[slot] = {item}
+        if items := self._slots.get(slot):
+            items.add(item)
+            return slot
+        known = slot in self._slots
+        self._slots[slot] = {item}
+        if not known:
             heappush(self._order, slot)
             if self._order[0] == slot:
                 self._wind(now)
-        else:
-            items.add(item)
         return slot
 
     def remove(self, item: T, slot: int) -> None:
         """Take *item* out of the *slot* it was put into; one that is not there any more is no error."""
-        items = self._slots.get(slot)
-        if items is not None:
+        if items := self._slots.get(slot):
             items.discard(item)
+            if not items:
+                self._slots[slot] = None
 
     def _wind(self, now: float) -> None:
         if self._timer is not None:
@@ -79,7 +81,7 @@ class Wheel(Generic[T]):
         self._timer = None
         slot = int(self._clock() / STEP)
         while self._order and self._order[0] <= slot:
-            for item in self._slots.pop(heappop(self._order)):
+            for item in self._slots.pop(heappop(self._order)) or ():
                 try:
                     self._due(item)
                 except Exception:

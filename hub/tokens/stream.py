@@ -161,6 +161,7 @@ class AccountConversation(SignedIn):
             self._telling.cancel()
         if self._follower is not None:
             self._follower.close()
+            self._follower = None  # it calls us
 
     async def _tell(self, follower: Follower) -> None:
         """Send each event that there is; after the end of the own session, close."""

@@ -56,7 +56,7 @@ class ParkedSocket(asyncio.Protocol):
     def lose(self) -> None:
         """End soon: there is nothing to take over any more."""
         self._state |= _LOST
-        asyncio.get_running_loop().call_soon(self._occupant.ended)
+        asyncio.get_running_loop().call_soon(self._end)
 
     @property
     def ready(self) -> bool:
@@ -123,7 +123,7 @@ class ParkedSocket(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._state &= ~_STALLED
-        if not self._state & _CLOSING:
+        if not self._state & (_CLOSING | _LOST):
             self._wait(0)
             self._occupant.resumed()
         if not self._state & _LOST:
@@ -137,7 +137,7 @@ class ParkedSocket(asyncio.Protocol):
         self._incoming = None
         del self._transport
         if not self._state & _BUSY:
-            self._occupant.ended()
+            self._end()
 
     # --- What comes, one frame after the other.
 
@@ -192,10 +192,16 @@ class ParkedSocket(asyncio.Protocol):
         finally:
             self._state &= ~_BUSY
             if self._state & _LOST:
-                self._occupant.ended()
+                self._end()
             else:
                 self._gate()
                 self._advance()
+
+    def _end(self) -> None:
+        """Let go of the occupant, which has us: in a cycle both would wait for a garbage collection."""
+        occupant = self._occupant
+        del self._occupant
+        occupant.ended()
 
     def _fail(self, code: int, reason: str) -> None:
         """Fail the connection (RFC 6455 section 7.1.7); both sides' last words still arrive."""
