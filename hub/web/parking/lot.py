@@ -9,6 +9,7 @@ from hub.realtime.wheel import Wheel
 
 PING_INTERVAL = 20.0  # seconds, ± 10 %
 _ROUNDS = 200  # of pings in an interval
+_AT_ONCE = 8  # pings, before others have their turn: a whole round would keep news waiting for a millisecond
 CLOSE_TIME = 10.0  # seconds the other side may take to answer a close frame
 
 
@@ -58,7 +59,14 @@ class Lot:
         task.add_done_callback(self._tasks.discard)
 
     def _ping(self, number: int) -> None:
-        round_ = self._rounds[number]
-        round_ -= {parked for parked in round_ if not parked.ping()}
-        if round_:
+        self._ping_some(number, list(self._rounds[number]), set())
+
+    def _ping_some(self, number: int, left: list[Parked], declined: set[Parked]) -> None:
+        declined.update(parked for parked in left[-_AT_ONCE:] if not parked.ping())
+        del left[-_AT_ONCE:]
+        if left:
+            asyncio.get_running_loop().call_soon(self._ping_some, number, left, declined)
+            return
+        self._rounds[number] -= declined
+        if self._rounds[number]:
             self._pings.put(number, PING_INTERVAL * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
