@@ -22,9 +22,14 @@ def configure(level: str, *, json: bool) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    rendering: list[Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    # Tracebacks go without the values of local variables, for they hold tokens and codes. By default both
+    # renderers show them, the readable one as soon as `rich` is installed.
+    rendering: list[Processor] = [
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    ]
     if json:
-        # Without the values of local variables: they hold tokens and codes.
         trace = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         rendering = [
             structlog.processors.ExceptionRenderer(trace),
