@@ -92,8 +92,9 @@ class Redemption:
         """Redeem the authorization code of a redirect (RFC 6749, 4.1.3; RFC 7636, 4.5).
 
         A code whose attempt has a challenge needs the verifier; one without needs the authenticated *client*
-        that owns the redirect URI. Raises InvalidGrant for whatever is wrong, and nothing is consumed. A code
-        that comes again with its proof ends the session it has opened (RFC 6749, 4.1.2).
+        that owns the redirect URI, and takes no verifier: somebody has then taken the challenge out of the
+        client's own request (RFC 9700, 2.1.1). Raises InvalidGrant for whatever is wrong, and nothing is
+        consumed. A code that comes again with its proof ends the session it has opened (RFC 6749, 4.1.2).
         """
         row = await self._attempts.store.one("qr.by_code_hash", code_hash=hashed(code))
         attempt = Attempt.from_row(row) if row else None
@@ -105,6 +106,8 @@ class Redemption:
                 raise InvalidGrant("wrong code_verifier")
         elif client is None:
             raise InvalidGrant("a code without challenge needs client authentication")
+        elif verifier is not None:
+            raise InvalidGrant("a code_verifier for a code without challenge")
         if client is not None and redirect_uri not in client.redirect_uris:
             raise InvalidGrant("the redirect_uri is not this client's")
         try:

@@ -297,6 +297,13 @@ async def test_a_challenge_binds_a_confidential_client_too(
     assert (await swap(http, code, SHOP_BACK, SHOP, code_verifier=browser.verifier)).status_code == 200
 
 
+async def test_a_verifier_without_a_challenge(browser: Browser, http: httpx2.AsyncClient) -> None:
+    """A client that proves a challenge which was never given has been led astray (RFC 9700, 2.1.1)."""
+    code = await led_back(browser, SHOP_BACK, pkce=False)
+    assert invalid_grant(await swap(http, code, SHOP_BACK, SHOP, code_verifier="x" * 43))
+    assert (await swap(http, code, SHOP_BACK, SHOP)).status_code == 200
+
+
 async def test_a_code_is_good_once(hub: HubProcess, browser: Browser, http: httpx2.AsyncClient) -> None:
     """Of ten swaps at once one wins; one session is opened, and later ones are refused."""
     code = await led_back(browser, SPA)
