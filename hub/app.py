@@ -48,7 +48,6 @@ from hub.qr.watching import WatchRoutes
 from hub.sandbox import sandbox_for
 from hub.services import create_services
 from hub.settings import SANDBOX_PATH, Settings
-from hub.tokens.clients import Clients
 from hub.tokens.follow import Followers
 from hub.tokens.oauth.routes import OAuthRoutes
 from hub.tokens.routes import TokenRoutes
@@ -81,7 +80,7 @@ def create_app(settings: Settings) -> Starlette:
     pages = Pages(settings.site_name)
     outcomes = Outcomes(pages)
     grants = Grants(cookies)
-    clients = Clients.load(settings.oauth_clients)
+    clients = services.clients
     door_names = doors.names(settings.default_door)
     wechat_only = settings.phone_url is None
     asks_human = services.challenge is not None  # which our own pages cannot

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from hub.accounts.admin import Administration
 from hub.accounts.bindings import Bindings
@@ -58,11 +58,14 @@ from hub.settings import Settings, SettingsError
 from hub.store.database import Store
 from hub.store.encryption import DataKeys
 from hub.tokens.claims import AccessTokens
+from hub.tokens.clients import Clients
 from hub.tokens.events import AccountEvents
 from hub.tokens.keys import KeyRing, RefreshKeys, pem_key, secret_key
 from hub.tokens.service import Sessions
 from hub.wechat.account_token import AccountTokens
 from hub.wechat.transport import Transport
+
+T = TypeVar("T")
 
 
 class Part(Protocol):
@@ -84,6 +87,7 @@ class Services(NamedTuple):
     info: RequestInfo
     events: AccountEvents
     sessions: Sessions
+    clients: Clients
     profiles: Profiles
     codes: Codes
     code_sign_in: CodeSignIn
@@ -120,7 +124,7 @@ def create_services(settings: Settings) -> Services:
     limited = settings.hub_limits == "on"
     cookie_keys = settings.secrets("cookie_secret")
     data_keys = DataKeys(settings.secrets("data_keys"))
-    places = _places(settings)
+    places = _from_file("GEOIP_DB", lambda: Places(*map(Path, settings.geoip_db)))
     info = RequestInfo(settings.site_name, places)
     background = create_background(settings, store, data_keys)
 
@@ -142,7 +146,9 @@ def create_services(settings: Settings) -> Services:
         limited=limited,
     )
     challenge = _challenge(settings)
-    profiles = _profiles(settings, store)
+    profiles = _from_file(
+        "PROFILE_SCHEMA", lambda: Profiles(store, ProfileSchema.load(settings.profile_schema, OWN))
+    )
     passwords = Passwords()
     tries = Tries(store, limited=limited)
     check = PasswordCheck(store, passwords, tries)
@@ -178,6 +184,7 @@ def create_services(settings: Settings) -> Services:
         info=info,
         events=events,
         sessions=sessions,
+        clients=_from_file("OAUTH_CLIENTS", lambda: Clients.load(settings.oauth_clients)),
         profiles=profiles,
         codes=codes,
         code_sign_in=CodeSignIn(store, codes, sessions, profiles, signals, passwords),
@@ -261,18 +268,12 @@ def _challenge(settings: Settings) -> Challenge | None:
     )
 
 
-def _places(settings: Settings) -> Places:
+def _from_file(setting: str, read: Callable[[], T]) -> T:
+    """Return what *read* makes of the files of *setting*. Raises SettingsError where it refuses them."""
     try:
-        return Places(*map(Path, settings.geoip_db))
+        return read()
     except (OSError, ValueError) as error:
-        raise SettingsError([f"GEOIP_DB: {error}"]) from None
-
-
-def _profiles(settings: Settings, store: Store) -> Profiles:
-    try:
-        return Profiles(store, ProfileSchema.load(settings.profile_schema, OWN))
-    except (OSError, ValueError) as error:
-        raise SettingsError([f"PROFILE_SCHEMA: {error}"]) from None
+        raise SettingsError([f"{setting}: {error}"]) from None
 
 
 def key_ring(settings: Settings) -> KeyRing:

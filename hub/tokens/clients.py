@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from hub.tokens.errors import InvalidClient, MalformedRequest
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+# Absolute, and without a fragment (RFC 6749, 3.1.2).
+RedirectUri = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*:[^#]+$")]
 
 
 class Client(BaseModel):
@@ -24,7 +26,7 @@ class Client(BaseModel):
 
     client_id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
     secret_sha256: Annotated[tuple[Digest, ...], Field(min_length=1, repr=False)]
-    redirect_uris: tuple[str, ...] = ()
+    redirect_uris: tuple[RedirectUri, ...] = ()
 
     def has_secret(self, secret: str) -> bool:
         """Tell, in constant time, whether *secret* is one of this client's."""

@@ -130,6 +130,8 @@ def test_no_file_no_clients() -> None:
         [{"client_id": "shop", "secret_sha256": []}],
         [{"client_id": "shop", "secret_sha256": ["verysecretvalue"]}],
         [{"client_id": "shop", "secret_sha256": ["0" * 64], "redirect_uri": "https://a/"}],
+        [{"client_id": "shop", "secret_sha256": ["0" * 64], "redirect_uris": ["/back"]}],
+        [{"client_id": "shop", "secret_sha256": ["0" * 64], "redirect_uris": ["https://a/#b"]}],
         [
             {"client_id": "shop", "secret_sha256": ["0" * 64]},
             {"client_id": "shop", "secret_sha256": ["1" * 64]},
