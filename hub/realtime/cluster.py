@@ -77,17 +77,15 @@ class Cluster(Links):
         await asyncio.gather(*(link.stop() for link in self))
 
     def at(self, name: str) -> Link:
-        node = self._map[key_slot(name.encode())]
-        if node is None:
-            raise LinkDown("no node has this slot")
-        return self._links[node]
+        return self._links[self._primary(name)]
 
     async def run(self, script: Script, key: str, *arguments: str | bytes | int, late: bool = False) -> Any:
         try:
-            return await self.at(key).run(script, key, *arguments, late=late)
+            node = self._primary(key)
+            return await self._links[node].run(script, key, *arguments, late=late)
         except Moved as moved:
             self._due.set()
-            link = self._links.get(_node(str(moved).split()[2]))
+            link = self._links.get(moved_to(str(moved), node))
             if link is None:
                 raise
             return await link.run(script, key, *arguments, late=late)
@@ -98,6 +96,12 @@ class Cluster(Links):
     def look_again(self) -> None:
         self._doubted = True
         self._due.set()
+
+    def _primary(self, name: str) -> Node:
+        node = self._map[key_slot(name.encode())]
+        if node is None:
+            raise LinkDown("no node has this slot")
+        return node
 
     async def _run(self) -> None:
         reachable = True
@@ -182,6 +186,12 @@ def primaries(reply: Sequence[Any], asked: Node) -> Map:
         node = (host.decode() if host else asked[0], port)
         slots[first : last + 1] = [node] * (last - first + 1)
     return slots
+
+
+def moved_to(told: str, asked: Node) -> Node:
+    """Read `MOVED slot host:port`, which the node *asked* has told: IPv6 there has no brackets."""
+    host, _, port = told.split()[2].rpartition(":")
+    return host or asked[0], int(port)
 
 
 def _node(address: str) -> Node:

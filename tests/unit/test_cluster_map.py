@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.realtime.cluster import SLOTS, Cluster, is_cluster, primaries
+from hub.realtime.cluster import SLOTS, Cluster, is_cluster, moved_to, primaries
 from hub.realtime.dial import Dial
 from hub.realtime.link import Link
 
@@ -26,6 +26,19 @@ def test_each_slot_has_its_primary() -> None:
 def test_a_node_without_address_is_the_one_asked(unknown: bytes | None) -> None:
     """So it is behind a network that it does not know, or has just been started."""
     assert primaries([[0, 0, [unknown, 7001, b"id"]]], ASKED)[0] == ("seed.example.com", 7001)
+
+
+@pytest.mark.parametrize(
+    ("told", "node"),
+    [
+        ("MOVED 3999 10.0.0.1:6381", ("10.0.0.1", 6381)),
+        ("MOVED 3999 2001:db8::1:6381", ("2001:db8::1", 6381)),
+        ("MOVED 3999 :6381", ("seed.example.com", 6381)),
+    ],
+)
+def test_where_a_name_has_moved_to(told: str, node: tuple[str, int]) -> None:
+    """Redis writes IPv6 without brackets, and no host where it is the one that was asked."""
+    assert moved_to(told, ASKED) == node
 
 
 @pytest.mark.parametrize(
