@@ -31,11 +31,12 @@ class Worker:
 
     @classmethod
     async def start(cls, command: Sequence[str], listener: socket.socket) -> "Worker":
-        """Run *command* with the two sockets as `--listener-fd` and `--supervisor-fd`."""
+        """Run *command* with the two sockets as `--listener-fd` and `--supervisor-fd`. Raises OSError."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         fds = (listener.fileno(), theirs.fileno())
-        with theirs:
+        with theirs, contextlib.ExitStack() as undo:
+            undo.callback(ours.close)
             process = await asyncio.create_subprocess_exec(
                 *command,
                 f"--listener-fd={fds[0]}",
@@ -43,6 +44,7 @@ class Worker:
                 pass_fds=fds,
                 start_new_session=True,  # a terminal's Ctrl-C is for the supervisor alone
             )
+            undo.pop_all()
         return cls(process, ours)
 
     async def ready(self) -> bool:
@@ -172,7 +174,11 @@ class Supervisor:
 
     async def _replace(self, worker: Worker) -> bool:
         """Start a successor, and tell whether it serves and has taken the place of *worker*."""
-        successor = await self._begin()
+        try:
+            successor = await self._begin()
+        except OSError as error:  # too many processes, or no memory for one more
+            log.error("worker_not_started", reason=str(error))
+            return False
         if not await successor.ready():
             await successor.end()
             return False
