@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from hub.accounts.profile_schema import ProfileSchema
 from hub.errors import Unauthorized
 from hub.store.database import Connection, Row, Store
+from hub.web.answers import moment
 from hub.web.shapes import described
 
 STATUS_NUMBERS: dict[str, Literal[0, 1, 2, 3]] = {"inactive": 0, "active": 1, "pending": 2, "banned": 3}
@@ -212,5 +213,5 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else moment(at)

@@ -31,7 +31,7 @@ from hub.limits.guard import VERIFY, Guard
 from hub.limits.networks import network
 from hub.tokens.claims import Claims
 from hub.tokens.service import Device, Prove, Sessions
-from hub.web.cookies import REFRESH, Cookies
+from hub.web.cookies import Cookies
 from hub.web.operations import Auth, Nothing, Operation
 from hub.web.origins import Origins
 from hub.web.parsing import Body, Printable, Prose, Visible, bearer, client_address
@@ -236,8 +236,7 @@ class AccountRoutes:
         claims = await self._sessions.verify(bearer(request))
         await self._deletion.delete(claims)
         response = DELETE.answer(None)
-        if self._cookies.name(REFRESH) in request.cookies:
-            self._cookies.clear(response, REFRESH)
+        self._cookies.take_refresh(request, response)
         return response
 
     async def prove(self, request: Request, claims: Claims, password: str) -> Prove:

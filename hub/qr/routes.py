@@ -26,7 +26,7 @@ from hub.qr.request_info import RequestInfo
 from hub.qr.states import PROVIDER_DOORS
 from hub.tokens.clients import Clients
 from hub.tokens.service import Device, Sessions
-from hub.web.cookies import REFRESH, Cookies
+from hub.web.cookies import Cookies
 from hub.web.language import language
 from hub.web.origins import Origins
 from hub.web.parsing import bearer, client_address
@@ -192,9 +192,7 @@ class QrRoutes:
             return REDEEM.answer(reply)
         refresh_token = reply.pop("refresh_token")
         response = REDEEM.answer(reply)
-        self._cookies.write(
-            response, REFRESH, refresh_token, signed_in.tokens.refresh_expires_in, same_site="strict"
-        )
+        self._cookies.give_refresh(response, refresh_token, signed_in.tokens.refresh_expires_in)
         return response
 
     def _allow(self, asked: Create) -> str:

@@ -7,11 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from hub.errors import (
-    FieldError,
-    InvalidRefreshToken,
-    InvalidRequest,
-)
+from hub.errors import FieldError, InvalidRefreshToken, InvalidRequest
 from hub.limits.guard import VERIFY, Guard
 from hub.store.database import Row
 from hub.tokens.claims import Claims
@@ -103,9 +99,7 @@ class TokenRoutes:
             return REFRESH_TOKENS.answer(reply)
         del reply["refresh_token"]
         response = REFRESH_TOKENS.answer(reply)
-        self._cookies.write(
-            response, REFRESH, pair.refresh_token, pair.refresh_expires_in, same_site="strict"
-        )
+        self._cookies.give_refresh(response, pair.refresh_token, pair.refresh_expires_in)
         return response
 
     async def logout(self, request: Request) -> Response:
@@ -177,8 +171,7 @@ class TokenRoutes:
 
     def _signed_out(self, request: Request, operation: Operation[Any, None]) -> Response:
         response = operation.answer(None)
-        if self._cookies.name(REFRESH) in request.cookies:
-            self._cookies.clear(response, REFRESH)
+        self._cookies.take_refresh(request, response)
         return response
 
     def _from_cookie(self, request: Request) -> str:

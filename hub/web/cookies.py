@@ -73,13 +73,15 @@ class Cookies:
         except (BadData, UnicodeError):
             return None
 
-    def clear(self, response: Response, cookie: str) -> None:
-        """Delete the cookie."""
-        response.delete_cookie(self.name(cookie), path="/", secure=self._secure, httponly=True)
-
     def give_refresh(self, response: Response, refresh_token: str, expires_in: int) -> None:
         """Deliver a refresh token, good for *expires_in* seconds, out of reach of scripts and other sites."""
         self.write(response, REFRESH, refresh_token, expires_in, same_site="strict")
+
+    def take_refresh(self, connection: HTTPConnection, response: Response) -> None:
+        """Delete the refresh token of a browser that has one."""
+        name = self.name(REFRESH)
+        if name in connection.cookies:
+            response.delete_cookie(name, path="/", secure=self._secure, httponly=True, samesite="strict")
 
     def binding(self, connection: HTTPConnection) -> str | None:
         """Return this browser's binding secret: one per browser, shared by its attempts and tabs."""

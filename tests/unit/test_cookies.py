@@ -107,7 +107,7 @@ def test_clearing_names_the_same_cookie(secure: bool) -> None:
     """A browser deletes only what has the same name and path; `__Host-` must be Secure here too."""
     cookies = Cookies([NEW], secure=secure)
     response = Response()
-    cookies.clear(response, REFRESH)
+    cookies.take_refresh(carried(written(cookies, cookie=REFRESH)), response)
     cookie = response.headers["set-cookie"]
     assert cookie.startswith(f"{cookies.name(REFRESH)}=")
     assert "Max-Age=0" in cookie
