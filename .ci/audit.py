@@ -1,7 +1,7 @@
 """Holds pinned versions against the published advisories: `audit.py PIP-AUDIT REQUIREMENTS`.
 
-Exits with 1 where a version has one. Where the advisories cannot be reached nothing can be said: that is
-told, and is no failure, so that work goes on without a network.
+Exits with 1 where a version has one, and with 2 where no version could be looked up: who asks must not take
+the want of an answer for a clean one.
 """
 
 import json
@@ -21,16 +21,17 @@ def main(program: str, requirements: str) -> int:
         for flaw in each["vulns"]:
             fixed = ", ".join(flaw["fix_versions"]) or "no version yet"
             sys.stderr.write(f"{each['name']} {each['version']}: {flaw['id']}, mended in {fixed}\n")
-    if audited:
-        sys.stdout.write(f"audit: {len(audited)} of {len(found)} versions, {len(flawed)} with advisories\n")
-    else:
-        sys.stdout.write("audit: nothing could be looked up\n")
+    if not audited:
+        sys.stderr.write("audit: no version could be looked up, so nothing is known of any of them\n")
+        return 2
+    sys.stdout.write(f"audit: {len(audited)} of {len(found)} versions, {len(flawed)} with advisories\n")
     return 1 if flawed else 0
 
 
 def _report(program: str, requirements: str) -> list[dict[str, Any]]:
     """Return what pip-audit says of each version; nothing where it is not there, or got nowhere."""
     if not Path(program).exists():
+        sys.stderr.write(f"{program} is not installed\n")
         return []
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
