@@ -2,9 +2,10 @@ import { keepOpen, openSocket } from "./hub-watch.js";
 
 /**
  * Follow the account of *hub*: onEvent(event) in order and once; onRead() when there may be a gap, which where no socket
- * gets through is at each try; onEnd() when the session is over. Returns a function that stops it.
+ * gets through is at each try; onEnd() when the session is over, onRefused() when the stream is closed to it for good.
+ * Returns a function that stops it.
  */
-export function followAccount(hub, { onEvent, onRead, onEnd, path = "/api/sessions/stream" }) {
+export function followAccount(hub, { onEvent, onRead, onEnd, onRefused = () => {}, path = "/api/sessions/stream" }) {
   const attempt = { ws_url: new URL(path, hub.base).href };
   let prolonging;
   let seq = -1;
@@ -32,7 +33,7 @@ export function followAccount(hub, { onEvent, onRead, onEnd, path = "/api/sessio
     if (code === 4501) await hub.refresh(); // which cannot be, and says so
     await onRead();
   };
-  const onConnection = ({ ended }) => ended && !hub.session && onEnd();
+  const onConnection = ({ ended }) => ended && (hub.session ? onRefused() : onEnd());
   const line = keepOpen([["websocket", openSocket]], { attempt, hello, frame, seq: () => seq }, {
     ask, gone: [401, 422], eager: true, onConnection,
   });

@@ -149,6 +149,16 @@ async def test_others_see_nothing(hub: HubProcess, operator: Operator, new_page:
     assert await violations(page) == []
 
 
+async def test_a_role_that_is_taken(hub: HubProcess, operator: Operator, new_page: NewPage) -> None:
+    """Whoever is administrator no more while the page is open is told so, and sees it no longer."""
+    page = await operator.open(await new_page())
+    await execute(hub.database_url, "UPDATE users SET role = 'user'")
+    ended = page.get_by_role("heading", name="Your access to this page has ended")
+    await expect(ended).to_be_visible(timeout=20_000)  # the roles are looked at every ten seconds
+    await expect(page.locator(".board")).to_be_hidden()
+    assert await violations(page) == []
+
+
 async def test_a_restart_is_survived(hub: HubProcess, operator: Operator, new_page: NewPage) -> None:
     """The page says that the connection is gone, and goes on by itself when the hub is back."""
     page = await operator.open(await new_page())

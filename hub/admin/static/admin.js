@@ -115,5 +115,6 @@ people().then(() => {
     },
     onRead() {},
     onEnd: hub.onSignedOut,
+    onRefused: () => show("ended"),
   });
 }).catch(failed);
