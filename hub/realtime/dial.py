@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from hub.realtime.wire import LinkDown
+from hub.resolver import resolve
 
 _SENTINELS = re.compile(
     r"redis\+sentinel://(?P<user>[^@/]*@)?(?P<sentinels>[^@/]+)/(?P<service>[^/?]+)(?P<db>/\d+)?"
@@ -54,6 +55,8 @@ def dialler(url: str, *, timeout: float) -> Dial:
         options = dict(pool.connection_kwargs)
         if found is not None:
             options["host"], options["port"] = await _primary(found, timeout)
+        if host := options.get("host"):  # none where it is a file
+            await _find(host, timeout)
         connection = pool.connection_class(**options)
         hang_up = partial(connection.disconnect, nowait=True)
         try:
@@ -75,8 +78,16 @@ def dialler(url: str, *, timeout: float) -> Dial:
 async def _primary(found: re.Match[str], timeout: float) -> tuple[str, int]:
     """Ask the sentinels for the address of the primary. Raises LinkDown."""
     addresses = [urlsplit(f"//{address}") for address in found["sentinels"].split(",")]
+    lookups = (_find(address.hostname or "", timeout) for address in addresses)
+    failures = await asyncio.gather(*lookups, return_exceptions=True)
+    if None not in failures:
+        raise LinkDown("no sentinel can be found by its name")
     sentinels = cast("Any", Sentinel)(
-        [(address.hostname, address.port or 26379) for address in addresses],
+        [
+            (address.hostname, address.port or 26379)
+            for address, failure in zip(addresses, failures, strict=True)
+            if failure is None
+        ],
         sentinel_kwargs={
             "socket_timeout": timeout,
             "socket_connect_timeout": timeout,
@@ -89,3 +100,14 @@ async def _primary(found: re.Match[str], timeout: float) -> tuple[str, int]:
     except (OSError, RedisError) as error:
         raise LinkDown(str(error)) from error
     return host, port
+
+
+async def _find(host: str, timeout: float) -> None:
+    """Have the name of a server looked up. Raises LinkDown where that fails, or takes longer."""
+    try:
+        async with asyncio.timeout(timeout):
+            await resolve(host)
+    except TimeoutError as error:
+        raise LinkDown(f"{host}: the name server does not answer") from error
+    except OSError as error:
+        raise LinkDown(str(error)) from error

@@ -18,6 +18,7 @@ import structlog
 
 from hub.assets import folder
 from hub.errors import StoreUnavailable
+from hub.resolver import resolve
 from hub.store import mysql, sqlite
 from hub.store.connection import Connection, in_transaction, reading
 from hub.store.failures import QueryFailed, Refused, UniqueViolation
@@ -57,6 +58,8 @@ async def connect(location: Location, *, writes: bool = True, statement_limit: f
     # One object per connection: a pool that several share would let one stuck connection hold up the others.
     database = databases.Database(location.url, **options)
     try:
+        if location.host:
+            await resolve(location.host)
         await database.connect()
         connection = await database.connection().__aenter__()
     except driver.ERRORS as error:

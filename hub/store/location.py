@@ -16,11 +16,15 @@ _SCHEMES: dict[str, Engine] = {
 
 @dataclass(frozen=True)
 class Location:
-    """Where the database is: `url` is in the form the driver takes, `path` the file of an SQLite database."""
+    """Where the database is: `url` is in the form the driver takes, `path` the file of an SQLite database.
+
+    `host` is the server's name or address, where it is reached by one.
+    """
 
     engine: Engine
     url: str
     path: Path | None = None
+    host: str | None = None
 
     def __repr__(self) -> str:
         return f"Location(engine={self.engine!r})"
@@ -60,8 +64,10 @@ class Location:
             # aiomysql sends a password as Latin-1; the server has hashed its UTF-8.
             sent = unquote(parts.password).encode().decode("latin-1")
             login = f"{login.partition(':')[0]}:{quote(sent, safe='')}"
+        host = None if "unix_socket" in options else parts.hostname
         query = "&".join(f"{key}={quote(value)}" for key, value in options.items())
-        return cls(engine, f"mysql://{login}@{server}/{quote(name)}" + (f"?{query}" if query else ""))
+        address = f"mysql://{login}@{server}/{quote(name)}" + (f"?{query}" if query else "")
+        return cls(engine, address, host=host)
 
     @classmethod
     def _file(cls, name: str, netloc: str, options: dict[str, str]) -> "Location":
