@@ -116,7 +116,7 @@ async def raw_body(request: Request, limit: int, seconds: float) -> bytes:
 
 def query(request: HTTPConnection, model: type[Model]) -> Model:
     """Return the query string as *model*. Raises InvalidRequest."""
-    return _pairs(request.query_params.multi_items(), model)
+    return _pairs(request.query_params.multi_items() if request.scope["query_string"] else [], model)
 
 
 def members(given: Mapping[str, Any], model: type[Model]) -> Model:
