@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable
+from time import monotonic
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -99,6 +100,8 @@ class Connector:
 
     async def link(self, deadline: float) -> Link:
         """Return the connection, opened where need be. Raises StoreUnavailable at *deadline* (loop time)."""
+        if self._link is not None and self.at_hand():
+            return self._link
         while True:
             if await self._sound() and self._link:
                 return self._link
@@ -109,14 +112,14 @@ class Connector:
                     raise unavailable("unreachable", f"no connection: {error}") from error
 
     def _rested(self) -> bool:
-        return asyncio.get_running_loop().time() - self._used_at >= _PING_AFTER
+        return monotonic() - self._used_at >= _PING_AFTER
 
     async def _sound(self) -> bool:
         """Say whether there is a connection, checked after a rest; one that does not answer is dropped."""
         if self._link is None:
             return False
         if self._link.alive and (not self._rested() or await _answers(self._link)):
-            self._used_at = asyncio.get_running_loop().time()
+            self._used_at = monotonic()
             return True
         self.drop()
         return False
@@ -134,16 +137,16 @@ class Connector:
             pause = min(_BACKOFF_FIRST * 2 ** min(self._failures, 10), _BACKOFF_MOST)
             self._retry_at = loop.time() + pause * random.uniform(0.5, 1)  # noqa: S311 - spreads rivals only
             raise
-        self._failures, self._retry_at, self._used_at = 0, 0.0, loop.time()
+        self._failures, self._retry_at, self._used_at = 0, 0.0, monotonic()
 
     def used(self) -> None:
         """Note that the work on it has ended; let go of it where it has broken."""
-        self._used_at = asyncio.get_running_loop().time()
+        self._used_at = monotonic()
         if self._link and not self._link.alive:
             self.drop()
 
     def idle_since(self, moment: float) -> bool:
-        """Say whether there is a connection that nobody has used since *moment* (loop time)."""
+        """Say whether there is a connection that nobody has used since *moment* (of the monotonic clock)."""
         return self._link is not None and self._used_at <= moment
 
     def drop(self) -> None:

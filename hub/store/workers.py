@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
 import structlog
@@ -102,7 +102,7 @@ class Lane:
 
     def recycle(self, idle: float) -> None:
         """Let go of the connections that nobody has used for *idle* seconds."""
-        before = asyncio.get_running_loop().time() - idle
+        before = monotonic() - idle
         self._dismiss([worker for worker in self._idle if worker.connector.idle_since(before)])
 
     async def submit(self, run: Run[T], *, repeatable: bool) -> T:
