@@ -9,7 +9,9 @@ from hub.realtime.wheel import Wheel
 
 PING_INTERVAL = 20.0  # seconds, ± 10 %
 _ROUNDS = 200  # of pings in an interval
-_AT_ONCE = 8  # pings, before others have their turn: a whole round would keep news waiting for a millisecond
+# A whole round of pings and their answers at once would keep news waiting for a millisecond, here and there.
+_AT_ONCE = 10  # pings
+_PAUSE = 0.01  # seconds
 CLOSE_TIME = 10.0  # seconds the other side may take to answer a close frame
 
 
@@ -65,7 +67,7 @@ class Lot:
         declined.update(parked for parked in left[-_AT_ONCE:] if not parked.ping())
         del left[-_AT_ONCE:]
         if left:
-            asyncio.get_running_loop().call_soon(self._ping_some, number, left, declined)
+            asyncio.get_running_loop().call_later(_PAUSE, self._ping_some, number, left, declined)
             return
         self._rounds[number] -= declined
         if self._rounds[number]:
