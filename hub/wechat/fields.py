@@ -10,6 +10,7 @@ _IDENTIFIER: Final = re.compile(r"[!-~]{1,64}")
 _TOKEN: Final = re.compile(r"[!-~]{1,1024}")
 _CONTROLS: Final = {**dict.fromkeys(range(0x20), " "), **dict.fromkeys(range(0x7F, 0xA0), " ")}
 _TEXT_LIMIT: Final = 64
+_LANGUAGE_LIMIT: Final = 16
 _AVATAR_LIMIT: Final = 512
 
 
@@ -58,6 +59,11 @@ def text(reply: Mapping[str, object], name: str) -> str:
     # Through UTF-16 a split pair becomes its character, and a lone half, which nothing can store, U+FFFD.
     mended = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return mended.translate(_CONTROLS).strip()[:_TEXT_LIMIT]
+
+
+def language(reply: Mapping[str, object]) -> str:
+    """Return the language, such as `zh_CN`, at most 16 characters; empty where there is none."""
+    return text(reply, "language")[:_LANGUAGE_LIMIT]
 
 
 def address(value: object) -> str:

@@ -177,7 +177,7 @@ def profile(reply: Mapping[str, object]) -> Profile:
         country=fields.text(reply, "country"),
         province=fields.text(reply, "province"),
         city=fields.text(reply, "city"),
-        language=fields.text(reply, "language"),
+        language=fields.language(reply),
     )
 
 
@@ -213,7 +213,7 @@ def follower(reply: Mapping[str, object]) -> Follower:
         country=fields.text(reply, "country"),
         province=fields.text(reply, "province"),
         city=fields.text(reply, "city"),
-        language=fields.text(reply, "language")[:16],
+        language=fields.language(reply),
     )
 
 

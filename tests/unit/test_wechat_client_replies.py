@@ -1,6 +1,7 @@
 """WeChat's replies, read without any I/O."""
 
 import json
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given
@@ -113,6 +114,14 @@ def test_a_code_reply_without_unionid_or_expiry_is_whole() -> None:
 def test_an_empty_unionid_is_none() -> None:
     """An empty unionid is no unionid: it would make one person of all who have none."""
     assert replies.code_reply({**TOKENS, "unionid": ""}).unionid is None
+
+
+@pytest.mark.parametrize("read", [replies.profile, replies.follower])
+def test_a_language_fits_its_column(
+    read: Callable[[Mapping[str, object]], replies.Profile | replies.Follower],
+) -> None:
+    """What is too long for a language is cut, in either reply: MySQL would refuse the whole row."""
+    assert read({"openid": "o", "language": "zh_CN" * 20}).language == "zh_CNzh_CNzh_CNz"
 
 
 @pytest.mark.parametrize("flag", [1, "1", True])
