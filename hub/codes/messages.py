@@ -3,10 +3,9 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 Kind = Literal["sms", "email"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # Each template with its parameters beside the code; a purpose of codes has the template `<purpose>_code`.
 TEMPLATES: Mapping[str, frozenset[str]] = {

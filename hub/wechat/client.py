@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import Final
 from urllib.parse import quote, urlencode
 
 from hub.wechat import replies
@@ -11,23 +11,9 @@ from hub.wechat.errors import CodeRefused
 from hub.wechat.replies import CodeReply, Profile
 from hub.wechat.transport import App, Transport
 
-__all__ = ["App", "Embed", "Person", "WeChatClient"]
+__all__ = ["App", "Person", "WeChatClient"]
 
 _STATE: Final = re.compile(r"[A-Za-z0-9]{1,128}")
-
-
-class Embed(NamedTuple):
-    """How WeChat's QR page looks within a frame of a site's own page, as `wxLogin.js` would ask for it.
-
-    *self_redirect* leads the frame and not the page to the callback, *href* is a style sheet (https, or
-    `data:text/css;base64`), *stylelite* the newer look, *fast_login* offers the desktop WeChat's own account.
-    """
-
-    self_redirect: bool = False
-    style: Literal["black", "white"] = "black"
-    href: str = ""
-    stylelite: bool = False
-    fast_login: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +61,10 @@ class WeChatClient:
         }
         return f"{self._open_url}/connect/oauth2/authorize?{_encoded(query)}#wechat_redirect"
 
-    def qrconnect_url(self, app: App, redirect_uri: str, state: str, *, embed: Embed | None = None) -> str:
-        """Return where a website's visitor finds WeChat's QR code; with *embed* it is made for a frame.
+    def qrconnect_url(self, app: App, redirect_uri: str, state: str) -> str:
+        """Return where a website's visitor finds WeChat's QR code.
 
-        The frame needs `allow="local-network-access"` for *fast_login* in newer browsers. Raises ValueError
-        for a *state* other than 1 to 128 letters and digits.
+        Raises ValueError for a *state* other than 1 to 128 letters and digits.
         """
         if not _STATE.fullmatch(state):
             raise ValueError("state must be 1 to 128 letters and digits")
@@ -90,15 +75,6 @@ class WeChatClient:
             "scope": "snsapi_login",
             "state": state,
         }
-        if embed is not None:
-            query |= {
-                "login_type": "jssdk",
-                "self_redirect": "true" if embed.self_redirect else "default",
-                "style": embed.style,
-            }
-            query |= {"href": embed.href} if embed.href else {}
-            query |= {"stylelite": "1"} if embed.stylelite else {}
-            query |= {} if embed.fast_login else {"fast_login": "0"}
         return f"{self._open_url}/connect/qrconnect?{_encoded(query)}#wechat_redirect"
 
     async def person(self, app: App, code: str, lang: str = "zh_CN") -> Person:

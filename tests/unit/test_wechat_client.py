@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from hub.errors import ProviderFailed
-from hub.wechat.client import App, Embed, WeChatClient
+from hub.wechat.client import App, WeChatClient
 from hub.wechat.errors import (
     BackOff,
     Blocked,
@@ -91,19 +91,6 @@ def test_the_websites_address_has_wechats_order_and_fragment() -> None:
         "https://open.weixin.qq.com/connect/qrconnect?appid=wx1&redirect_uri=https%3A%2F%2Fhub.test%2Fcb"
         "&response_type=code&scope=snsapi_login&state=a1#wechat_redirect"
     )
-
-
-def test_the_websites_address_for_a_frame() -> None:
-    """A frame's address says what `wxLogin.js` would."""
-    client = WeChatClient(Transport("https://api.weixin.qq.com"), "https://open.weixin.qq.com")
-    embed = Embed(self_redirect=True, style="white", href="https://h/x.css", stylelite=True, fast_login=False)
-    url = client.qrconnect_url(App("wx1", "s"), "https://hub.test/cb", "a1", embed=embed)
-    assert url.endswith(
-        "&state=a1&login_type=jssdk&self_redirect=true&style=white&href=https%3A%2F%2Fh%2Fx.css&stylelite=1"
-        "&fast_login=0#wechat_redirect"
-    )
-    plain = client.qrconnect_url(App("wx1", "s"), "https://hub.test/cb", "a1", embed=Embed())
-    assert plain.endswith("&state=a1&login_type=jssdk&self_redirect=default&style=black#wechat_redirect")
 
 
 @pytest.mark.parametrize("state", ["", "a-b", "a" * 129, "ä"])
