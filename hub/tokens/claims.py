@@ -1,8 +1,8 @@
 """Access tokens: JWTs of the profile of RFC 9068, checked without any I/O.
 
-Header `typ` at+jwt, `alg`, `kid`; claims as in `Claims`, with `aud` where an audience is set. Checking
-follows RFC 8725: the key fixes the algorithm, the type is explicit, issuer and audience are compared, and
-every claim must have its type.
+Header `typ` at+jwt, `alg`, `kid`; claims as in `Claims`. Of what the profile demands there is no `client_id`,
+and `aud` only where an audience is set. Checking follows RFC 8725: the key fixes the algorithm, the type is
+explicit, issuer and audience are compared, and every claim must have its type.
 """
 
 import base64
