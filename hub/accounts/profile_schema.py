@@ -67,6 +67,8 @@ class ProfileSchema:
         kept = json.loads(stored) if stored else {}
         changed = {name: value for name, value in given.items() if name in self.names}
         merged = {name: value for name, value in {**kept, **changed}.items() if name in self.names}
+        if odd := [FieldError(name, "wrong_type") for name, value in changed.items() if not _is_json(value)]:
+            raise InvalidRequest(odd)
         refused = [
             FieldError(".".join(map(str, error.absolute_path)) or "profile", *_why(error))
             for error in self._validator.iter_errors(merged)
@@ -74,6 +76,15 @@ class ProfileSchema:
         if refused:
             raise InvalidRequest(refused)
         return merged
+
+
+def _is_json(value: object) -> bool:
+    """Tell whether a value can be kept: bodies are read with NaN and Infinity, which JSON does not have."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _why(error: ValidationError) -> tuple[Reason, Mapping[str, object]]:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from hub.accounts.profile import answer
+from hub.accounts.profile_schema import ProfileSchema
+from hub.errors import InvalidRequest
 
 MOMENT = datetime(2026, 3, 1, 12, 30, 0, 250_000, tzinfo=UTC)
 
@@ -120,3 +122,12 @@ def test_ways_to_sign_in(changes: dict[str, Any], login_type: str, methods: list
     told = answer(row(**changes))
     assert (told["login_type"], told["login_methods"]) == (login_type, methods)
     assert (told["wechat_info"] is None) is ("wechat" not in methods)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [float("-inf")]])
+def test_what_is_no_json_is_refused(value: object) -> None:
+    """A body may spell numbers that JSON does not have; no database keeps them."""
+    schema = ProfileSchema({"properties": {"height": {}}}, ())
+    with pytest.raises(InvalidRequest) as refused:
+        schema.merged(None, {"height": value})
+    assert [error.field for error in refused.value.errors] == ["height"]
