@@ -144,7 +144,7 @@ class QrRoutes:
 
     async def scan(self, request: Request) -> Response:
         """Claim an attempt by the customer's app, whose person is signed in."""
-        claims = await self._sessions.verify(bearer(request) or "")
+        claims = await self._sessions.verify(bearer(request))
         await self._guard.spend(VERIFY, client_address(request))
         asked = await SCAN.read(request)
         attempt = await self._phone.scan_in_app(asked.qr_code, int(claims.sub))

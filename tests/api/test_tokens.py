@@ -178,7 +178,10 @@ async def test_logout_of_a_device(hub: HubProcess, http: httpx2.AsyncClient) -> 
 
 
 @pytest.mark.parametrize("token", [None, "nonsense", "a.b.c"])
-@pytest.mark.parametrize(("method", "path"), [("POST", "/api/logout"), ("GET", "/api/user/profile")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/api/logout"), ("GET", "/api/user/profile"), ("POST", "/api/auth/wechat/scan")],
+)
 async def test_bearer_token_is_demanded(
     embedded: httpx2.AsyncClient, method: str, path: str, token: str | None
 ) -> None:
