@@ -18,6 +18,7 @@ from hub.store.queries import read_time
 
 _ENCODING = "utf8"
 _BINARY = 63
+_HEADER = 4  # bytes of a packet: its length in three, and its number
 
 
 def _number(text: str) -> int | float:
@@ -47,14 +48,40 @@ def _column(description: bytes) -> _Column:
     return _Column(field.name, (None if binary else _ENCODING, None if convert is through else convert))
 
 
+@lru_cache(maxsize=512)
+def _columns(packets: bytes) -> tuple[_Column, ...]:
+    columns, rest = [], packets
+    while rest:
+        end = _HEADER + int.from_bytes(rest[:3], "little")
+        columns.append(_column(rest[_HEADER:end]))
+        rest = rest[end:]
+    return tuple(columns)
+
+
+def _received(buffer: bytearray, count: int) -> bytes | None:
+    """Return the first *count* packets as they were received, None where they have not all arrived yet."""
+    end = 0
+    for _ in range(count):
+        end += _HEADER + int.from_bytes(buffer[end : end + 3], "little")
+    return bytes(buffer[:end]) if len(buffer) >= end else None
+
+
 class Result(MySQLResult):  # type: ignore[misc]  # aiomysql has no types
     """One answer: `columns` and `rows` of a SELECT, else `affected_rows` and `insert_id`."""
 
     columns: tuple[str, ...] | None = None
 
     async def _get_descriptions(self) -> None:
-        read = self.connection._read_packet
-        columns = [_column((await read()).get_all_data()) for _ in range(self.field_count)]
+        connection, count = self.connection, self.field_count
+        reader, read = connection._reader, connection._read_packet
+        # They are the same bytes every time: to take them packet by packet is most of the work of a wide row.
+        packets = _received(reader._buffer, count)
+        if packets is not None and packets[3] == connection._next_seq_id:
+            await reader.readexactly(len(packets))
+            connection._next_seq_id = (connection._next_seq_id + count) % 256
+            columns: Sequence[_Column] = _columns(packets)
+        else:
+            columns = [_column((await read()).get_all_data()) for _ in range(count)]
         await read()  # the end of the descriptions
         self.columns = tuple(column.name for column in columns)
         self.converters = [column.decode for column in columns]
