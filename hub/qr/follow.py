@@ -56,6 +56,7 @@ class Follower:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._following.close()
+        del self._following  # it has us as its listener: a cycle would wait for a garbage collection
 
     @property
     def finished(self) -> bool:

@@ -1,7 +1,9 @@
 """Attempts on both engines: what each one takes in each state, and that a refusal changes nothing."""
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -485,6 +487,20 @@ async def test_telling_of_another_version(desk: Desk) -> None:
             assert (await desk.attempts.snapshot(waiting.session_id)).status == "scanned"
         async with asyncio.timeout(10):
             assert (await follower.next()).status == "scanned"
+
+
+async def test_following_leaves_no_cycle(desk: Desk) -> None:
+    """Whoever stops following is gone at once, and not only when garbage is collected."""
+    waiting = await desk.begin()
+    gc.disable()
+    try:
+        async with Follower(desk.attempts, waiting.session_id) as follower:
+            assert (await follower.next()).seq == 1
+        left = weakref.ref(follower)
+        del follower
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 async def test_lasting_code_ends_with_the_attempt(desk: Desk, clock: Stopped) -> None:
