@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 import click
 
 from hub.background import create_senders
-from hub.cli.settings import load
+from hub.cli.settings import load, refuse
 from hub.ops import doctor
+from hub.services import create_services
+from hub.settings import SettingsError
 from hub.wechat.client import App
 
 
@@ -16,6 +18,10 @@ from hub.wechat.client import App
 def command() -> None:
     """Look at settings, database, Redis, WeChat and senders, and say what to mend; exits with 1 if any."""
     settings = load()
+    try:
+        create_services(settings)  # which reads the files that the settings name
+    except SettingsError as error:
+        refuse(error)
     for line in settings.stand_ins:
         click.echo(f"note     {line}")
     account = settings.official_account

@@ -41,13 +41,22 @@ def test_wrong_settings_stop_the_start(tmp_path: Path) -> None:
     assert done.returncode == 2
 
 
-@pytest.mark.parametrize("setting", ["OAUTH_CLIENTS", "PROFILE_SCHEMA", "GEOIP_DB", "JWT_KEYS"])
-def test_a_wrong_file_stops_the_start(tmp_path: Path, setting: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "setting"),
+    [
+        ("serve", "OAUTH_CLIENTS"),
+        ("serve", "PROFILE_SCHEMA"),
+        ("doctor", "OAUTH_CLIENTS"),
+        ("doctor", "GEOIP_DB"),
+        ("doctor", "JWT_KEYS"),
+    ],
+)
+def test_a_wrong_file_stops_the_start(tmp_path: Path, command: str, setting: str) -> None:
     """A file that holds something else is one line that names its setting."""
     file = tmp_path / "file"
     file.write_text('[{"type": 7}]')
     env = {"JWT_ALG": "EdDSA"} if setting == "JWT_KEYS" else {}
-    done = run(tmp_path, "serve", PORT=str(free_port()), **env, **{setting: str(file)})
+    done = run(tmp_path, command, PORT=str(free_port()), **env, **{setting: str(file)})
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("hub: ")]
     assert line.startswith(f"hub: {setting}: ")
     assert "Traceback" not in done.stderr
