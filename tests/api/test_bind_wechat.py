@@ -1,6 +1,6 @@
 """Binding WeChat over HTTP and sockets, on real processes."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -12,18 +12,7 @@ import pytest
 from tests.code_client import Person, new_number
 from tests.people import AT, Browser, CustomerApp, Phone, frame, sign_in
 from tests.problems import refused
-from tests.servers.hub import HubProcess
-
-REDIRECT = "https://app.example.com/back"
-
-
-@pytest.fixture
-def hub_alone(tmp_path: Path) -> Iterator[HubProcess]:
-    """A hub in the embedded default, whose people nobody else signs in."""
-    process = HubProcess(tmp_path, REDIRECT_URIS=REDIRECT).start()
-    yield process
-    process.stop()
-    assert process.defects() == []
+from tests.servers.hub import REDIRECT_URI, HubProcess
 
 
 @pytest.fixture(params=["embedded", "servers"])
@@ -100,7 +89,7 @@ async def test_binding_is_never_a_sign_in(hub_alone: HubProcess) -> None:
     async with member(hub_alone) as member_, Phone(hub_alone.url) as phone:
         browser = member_.browser
         for pkce in (True, False):
-            redirect = {"redirect_uri": REDIRECT, "state": "s"} if pkce else {}
+            redirect = {"redirect_uri": REDIRECT_URI, "state": "s"} if pkce else {}
             await browser.begin(pkce=pkce, purpose="bind", **redirect)
             await phone.scan(browser.attempt["qr_content"])
             assert (await phone.answer()).status_code == 200

@@ -1,7 +1,6 @@
 """One person over all doors, on a real process: the same account whichever way it comes in."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import jwt
 import pytest
@@ -9,15 +8,6 @@ import pytest
 from tests.code_client import Person
 from tests.people import AT, Browser, Phone
 from tests.servers.hub import HubProcess
-
-
-@pytest.fixture
-def hub_alone(tmp_path: Path) -> Iterator[HubProcess]:
-    """A hub whose people nobody else signs in."""
-    process = HubProcess(tmp_path).start()
-    yield process
-    process.stop()
-    assert process.defects() == []
 
 
 async def h5(browser: Browser, person: str) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -160,25 +160,17 @@ async def test_binding_a_number(resident: Resident) -> None:
     await expect(page.locator("#phone")).to_be_hidden()
 
 
-@pytest.fixture
-def own_hub(tmp_path: Path) -> Iterator[HubProcess]:
-    """A hub whose people nobody else signs in, and whose database the test may reach into."""
-    process = HubProcess(tmp_path).start()
-    yield process
-    process.stop()
-
-
-async def test_binding_wechat(own_hub: HubProcess, new_page: NewPage) -> None:
+async def test_binding_wechat(hub_alone: HubProcess, new_page: NewPage) -> None:
     """WeChat is linked by a scan of the code on the page, and unlinked again."""
     page = await new_page()
-    async with Person(own_hub.url) as phone:
-        await Resident(own_hub, page, phone).move_in()
+    async with Person(hub_alone.url) as phone:
+        await Resident(hub_alone, page, phone).move_in()
     async with page.expect_response("**/api/auth/wechat/qr-code") as answer:
         await page.locator("[data-open=wechat]").click()
     attempt = (await (await answer.value).json())["data"]
     await expect(page.locator("#wechat-card #code")).to_be_visible()
     assert await violations(page) == []
-    async with Phone(own_hub.url) as scanner:
+    async with Phone(hub_alone.url) as scanner:
         await scanner.scan(attempt["qr_content"])
         answered = await scanner.answer()
         assert answered.status_code == 200, answered.text
@@ -198,12 +190,12 @@ async def _grow_old(hub: HubProcess, page: Page) -> None:
     await expect(page.locator(".account")).to_be_visible()
 
 
-async def test_reauthentication(own_hub: HubProcess, new_page: NewPage) -> None:
+async def test_reauthentication(hub_alone: HubProcess, new_page: NewPage) -> None:
     """Long after the sign-in a change asks for the password first, and then goes on by itself."""
-    async with Person(own_hub.url) as phone:
-        resident = await Resident(own_hub, await new_page(), phone).move_in()
+    async with Person(hub_alone.url) as phone:
+        resident = await Resident(hub_alone, await new_page(), phone).move_in()
         page = resident.page
-        await _grow_old(own_hub, page)
+        await _grow_old(hub_alone, page)
         number = new_number()
         await page.locator("[data-open=phone]").click()
         await page.locator("#phone-phone").fill(number)
@@ -215,12 +207,12 @@ async def test_reauthentication(own_hub: HubProcess, new_page: NewPage) -> None:
         await expect(page.locator("#way-phone")).to_contain_text(number)
 
 
-async def test_reauthentication_by_code(own_hub: HubProcess, new_page: NewPage) -> None:
+async def test_reauthentication_by_code(hub_alone: HubProcess, new_page: NewPage) -> None:
     """Who does not know the password proves it with a code instead."""
-    async with Person(own_hub.url) as phone:
-        resident = await Resident(own_hub, await new_page(), phone).move_in()
+    async with Person(hub_alone.url) as phone:
+        resident = await Resident(hub_alone, await new_page(), phone).move_in()
         page = resident.page
-        await _grow_old(own_hub, page)
+        await _grow_old(hub_alone, page)
         await page.locator("[data-open=delete]").click()
         await page.locator("#delete-typed").fill("delete my account")
         await page.keyboard.press("Enter")
@@ -429,10 +421,10 @@ async def test_back_and_forward(resident: Resident) -> None:
     await expect(page.locator("#signed-in")).to_be_visible()
 
 
-async def test_nothing_is_left_of_a_deleted_account(own_hub: HubProcess, new_page: NewPage) -> None:
+async def test_nothing_is_left_of_a_deleted_account(hub_alone: HubProcess, new_page: NewPage) -> None:
     """After the page says so, no table has the account or its address, but for the log of tries."""
-    async with Person(own_hub.url) as phone:
-        resident = await Resident(own_hub, await new_page(), phone).move_in()
+    async with Person(hub_alone.url) as phone:
+        resident = await Resident(hub_alone, await new_page(), phone).move_in()
         page = resident.page
         await phone.send(resident.email)  # which subscribes it
         await page.locator("[data-open=delete]").click()
@@ -442,7 +434,7 @@ async def test_nothing_is_left_of_a_deleted_account(own_hub: HubProcess, new_pag
         assert await violations(page) == []
         refused = await phone.post("/api/login/password", account=resident.email, password=PASSWORD)
         assert refused.status_code == 401
-    with sqlite3.connect(own_hub.database_url.removeprefix("sqlite:///")) as database:
+    with sqlite3.connect(hub_alone.database_url.removeprefix("sqlite:///")) as database:
         tables = ("users", "user_sessions", "user_login_types", "wechat_users", "account_events")
         for table in (*tables, "account_warnings", "email_subscribers", "oauth_connections"):
             (left,) = database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()  # noqa: S608 - our names

@@ -1,7 +1,5 @@
 """The page on which a person links WeChat to an account, in headless Chromium."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -15,14 +13,6 @@ from tests.servers.hub import HubProcess
 
 NARROW = {"viewport": {"width": 320, "height": 568}, "has_touch": True}
 NICKNAME = "Wolfeschlegelsteinhausenbergerdorff" * 2  # one word, wider than the page
-
-
-@pytest.fixture
-def hub_alone(tmp_path: Path) -> Iterator[HubProcess]:
-    """A hub whose people nobody else signs in."""
-    process = HubProcess(tmp_path).start()
-    yield process
-    process.stop()
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +21,7 @@ from tests.servers.redis import RedisServer
 
 START_LIMIT = 60.0
 ALLOWED_ORIGIN = "https://shop.example.com"
+REDIRECT_URI = "https://app.example.com/back"
 SECRET = "test-secret-" * 4
 
 
@@ -91,6 +94,15 @@ class HubProcess:
     def log(self) -> str:
         """All that the process has written so far."""
         return self.log_file.read_text("utf-8", "replace")
+
+    def empty(self) -> None:
+        """Delete every row of its SQLite file: it knows nobody any more, and no id comes a second time."""
+        file = self.database_url.removeprefix("sqlite:///")
+        with closing(sqlite3.connect(file, timeout=20, isolation_level=None)) as link:
+            names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            tables = {name for (name,) in link.execute(names)} - {"schema_migrations"}
+            link.executescript("BEGIN IMMEDIATE;" + "".join(f"DELETE FROM {table};" for table in tables))  # noqa: S608
+            link.execute("COMMIT")
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another `hub` command with the same settings, to its end."""
@@ -171,6 +183,21 @@ def hub_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProce
     yield process
     process.stop()
     assert process.defects() == []
+
+
+@pytest.fixture(scope="session")
+def _hub_for_one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    process = HubProcess(tmp_path_factory.mktemp("hub"), REDIRECT_URIS=REDIRECT_URI).start()
+    yield process
+    process.stop()
+    assert process.defects() == []
+
+
+@pytest.fixture
+def hub_alone(_hub_for_one: HubProcess) -> HubProcess:
+    """A hub in the embedded default whose people nobody else signs in: shared, and emptied for each test."""
+    _hub_for_one.empty()
+    return _hub_for_one
 
 
 @pytest.fixture
