@@ -117,21 +117,21 @@ def test_doctor_finds_all_well(
         ),
     ],
 )
-def test_doctor_says_what_to_mend(tmp_path: Path, env: dict[str, str], part: str) -> None:
+def test_doctor_says_what_to_mend(tmp_path: Path, sqlite_url: str, env: dict[str, str], part: str) -> None:
     """A part that is away, or a schema that is not there, is named, and the exit code tells."""
-    run(tmp_path, "migrate")
-    done = run(tmp_path, "doctor", WECHAT_H5_APP_ID="wx1", WECHAT_H5_APP_SECRET="s", **env)
+    settings = {"DATABASE_URL": sqlite_url, "WECHAT_H5_APP_ID": "wx1", "WECHAT_H5_APP_SECRET": "s", **env}
+    done = run(tmp_path, "doctor", **settings)
     assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("mend")] == [f"{part}:"]
     assert done.returncode == 1
 
 
-def test_doctor_finds_a_wrong_secret(tmp_path: Path, hub_on_sqlite: HubProcess) -> None:
+def test_doctor_finds_a_wrong_secret(tmp_path: Path, sqlite_url: str, hub_on_sqlite: HubProcess) -> None:
     """A secret that WeChat does not know is told apart from a code that it refuses."""
-    run(tmp_path, "migrate")
     at = f"{hub_on_sqlite.url}/sandbox"
     done = run(
         tmp_path,
         "doctor",
+        DATABASE_URL=sqlite_url,
         WECHAT_API_URL=at,
         WECHAT_OPEN_URL=at,
         WECHAT_H5_APP_ID="wxsandbox00000h5",
