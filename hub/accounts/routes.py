@@ -34,12 +34,11 @@ from hub.tokens.service import Device, Prove, Sessions
 from hub.web.cookies import Cookies
 from hub.web.operations import Auth, Nothing, Operation
 from hub.web.origins import Origins
-from hub.web.parsing import Body, Printable, Prose, Visible, bearer, client_address
+from hub.web.parsing import Body, Printable, Prose, Visible, bearer, client_address, user_agent
 
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Nickname = Annotated[Visible, StringConstraints(min_length=2, max_length=64, pattern=r"\S")]
 Picture = Annotated[Printable, StringConstraints(max_length=1024, pattern=r"^https://")]
-_USER_AGENT_LENGTH = 512
 
 
 def _day(text: str) -> str:
@@ -250,5 +249,4 @@ def _asker(request: Request, secret: str) -> Asker:
 
 
 def _device(request: Request) -> Device:
-    user_agent = request.headers.get("user-agent", "")[:_USER_AGENT_LENGTH]
-    return Device(None, None, None, client_address(request), user_agent, None)
+    return Device(None, None, None, client_address(request), user_agent(request), None)

@@ -41,9 +41,7 @@ from hub.web.cookies import DEVICE, DEVICE_AGE, Cookies
 from hub.web.language import language
 from hub.web.operations import Operation
 from hub.web.origins import Origins
-from hub.web.parsing import bearer, client_address
-
-_USER_AGENT_LENGTH = 512
+from hub.web.parsing import bearer, client_address, user_agent
 
 
 class CodeRoutes:
@@ -223,7 +221,7 @@ def asker(request: Request, cookies: Cookies, anon_id: str | None = None) -> Ask
     secret = cookies.read(request, DEVICE, DEVICE_AGE)
     ip = client_address(request)
     device = hashlib.sha256(secret.encode()).hexdigest() if secret else None
-    return Asker(ip, network(ip), device, anon_id, _user_agent(request))
+    return Asker(ip, network(ip), device, anon_id, user_agent(request))
 
 
 def one_contact(phone: str | None, country_code: str | None, email: str | None) -> Contact:
@@ -240,11 +238,7 @@ def _phone(number: str, country_code: str | None) -> Contact:
     return Contact("phone", address, addresses.calling_code(address))
 
 
-def _user_agent(request: Request) -> str:
-    return request.headers.get("user-agent", "")[:_USER_AGENT_LENGTH]
-
-
 def device(request: Request, asked: Entry | None = None) -> Device:
     """Return the device that asks, with what the client tells of it."""
     told = (asked.device_name, asked.device_type, asked.device_id) if asked else (None, None, None)
-    return Device(*told, client_address(request), _user_agent(request), None)
+    return Device(*told, client_address(request), user_agent(request), None)

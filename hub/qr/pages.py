@@ -20,7 +20,7 @@ from hub.web.cookies import Cookies
 from hub.web.language import language
 from hub.web.outcomes import Outcomes
 from hub.web.pages import Pages
-from hub.web.parsing import client_address
+from hub.web.parsing import client_address, is_wechat
 from hub.web.ways import Ways
 
 _REASONS = {
@@ -129,7 +129,7 @@ class QrPages:
             return self._outcomes.show(request, "not_found")
         if self._h5 is None or attempt.door == "app":
             return self._outcomes.show(request, "open_in_app")
-        if self._wechat_only and "micromessenger" not in request.headers.get("user-agent", "").lower():
+        if self._wechat_only and not is_wechat(request):
             return self._open_in_wechat(request, attempt)
         secret = self._cookies.binding_or_new(request)
         response = RedirectResponse(self._h5.consent_url(attempt, secret), 302, {"cache-control": "no-store"})

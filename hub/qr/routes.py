@@ -29,7 +29,7 @@ from hub.tokens.service import Device, Sessions
 from hub.web.cookies import Cookies
 from hub.web.language import language
 from hub.web.origins import Origins
-from hub.web.parsing import bearer, client_address
+from hub.web.parsing import bearer, client_address, user_agent
 from hub.wechat.replies import Image
 
 _NO_COOKIE = ("cross-site", "same-site")  # from there no call can set one (Fetch Metadata, Sec-Fetch-Site)
@@ -114,7 +114,7 @@ class QrRoutes:
                 binding=challenge_binding(challenge) if challenge else cookie_binding(secret),
                 cookie_hash=hashed(secret) if returns else None,
                 ip_address=client_address(request),
-                user_agent=request.headers.get("user-agent", "")[:512],
+                user_agent=user_agent(request),
                 redirect_uri=None if binds else asked.redirect_uri,
                 state=asked.state,
                 initiator=initiator,
@@ -245,5 +245,4 @@ def device_of(
     request: Request, name: str | None = None, kind: str | None = None, device_id: str | None = None
 ) -> Device:
     """Return the device that sends *request*, with what it tells of itself."""
-    agent = request.headers.get("user-agent", "")[:512]
-    return Device(name, kind, device_id, client_address(request), agent, None)
+    return Device(name, kind, device_id, client_address(request), user_agent(request), None)

@@ -18,6 +18,7 @@ from hub.errors import BadRequest, FieldError, InvalidRequest, PayloadTooLarge, 
 
 BODY_LIMIT = 16 * 1024  # bytes
 BODY_TIME = 10.0  # seconds a client may take to send its body
+_USER_AGENT_LENGTH = 512  # characters; the columns'
 
 
 class Body(BaseModel):
@@ -136,6 +137,16 @@ def bearer(connection: HTTPConnection) -> str | None:
 def client_address(connection: HTTPConnection) -> str:
     """Return the client's IP address in its one canonical spelling; proxies were taken off by the server."""
     return _canonical(connection.client.host if connection.client else "")
+
+
+def user_agent(connection: HTTPConnection) -> str:
+    """Return the User-Agent header, as much of it as is kept; empty where there is none."""
+    return connection.headers.get("user-agent", "")[:_USER_AGENT_LENGTH]
+
+
+def is_wechat(connection: HTTPConnection) -> bool:
+    """Tell whether it is WeChat's own browser that asks."""
+    return "micromessenger" in user_agent(connection).lower()
 
 
 @lru_cache(4096)

@@ -13,7 +13,7 @@ from hub.qr.operations.pages import LINK
 from hub.qr.states import Status
 from hub.web.cookies import Cookies
 from hub.web.outcomes import Outcomes
-from hub.web.parsing import client_address
+from hub.web.parsing import client_address, is_wechat
 
 
 class LinkPages:
@@ -55,7 +55,7 @@ class LinkPages:
             return _redirect(f"/s/{attempt.qr_code}", 303)
         if not alive:
             return self._outcomes.show(request, "dead_link")
-        if self._wechat_only and "micromessenger" not in request.headers.get("user-agent", "").lower():
+        if self._wechat_only and not is_wechat(request):
             here = f"{self._base_url}{request.url.path}"
             return self._outcomes.show(request, "open_in_wechat", picture=inline(here))
         secret = self._cookies.binding_or_new(request)
