@@ -26,6 +26,7 @@ from hub.errors import (
     PasswordLocked,
     ReauthRequired,
     Unauthorized,
+    Unavailable,
 )
 from hub.limits.guard import VERIFY, Guard
 from hub.limits.networks import network
@@ -102,7 +103,7 @@ LOGIN = Operation(
     PasswordLogin,
     SignInReply,
     limited=True,
-    problems=(OriginNotAllowed, InvalidCredentials, AccountBlocked, PasswordLocked),
+    problems=(OriginNotAllowed, InvalidCredentials, AccountBlocked, PasswordLocked, Unavailable),
 )
 CHANGE_PASSWORD = Operation(
     "POST",
@@ -111,7 +112,7 @@ CHANGE_PASSWORD = Operation(
     NoneType,
     limited=True,
     auth=_SIGNED_IN,
-    problems=(Unauthorized, ReauthRequired, InvalidCredentials, AccountBlocked, PasswordLocked),
+    problems=(Unauthorized, ReauthRequired, InvalidCredentials, PasswordLocked, Unavailable),
 )
 PROFILE = Operation("GET", "/api/user/profile", Nothing, Profile, auth=_SIGNED_IN, problems=(Unauthorized,))
 CHANGE_PROFILE = Operation(

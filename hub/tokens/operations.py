@@ -17,6 +17,7 @@ from hub.errors import (
     OriginNotAllowed,
     PasswordLocked,
     Unauthorized,
+    Unavailable,
 )
 from hub.store.database import Row
 from hub.tokens.session import TokenReply
@@ -166,7 +167,7 @@ REAUTH = Operation(
     FreshToken,
     limited=True,
     auth=_SIGNED_IN,
-    problems=(Unauthorized, InvalidCode, InvalidCredentials, AccountBlocked, CodeLocked, PasswordLocked),
+    problems=(Unauthorized, InvalidCode, InvalidCredentials, CodeLocked, PasswordLocked, Unavailable),
 )
 LIST = Operation("GET", "/api/sessions", Nothing, SessionList, auth=_SIGNED_IN, problems=(Unauthorized,))
 RENAME = Operation(

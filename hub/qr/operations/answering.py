@@ -21,7 +21,6 @@ from hub.errors import (
     ProviderFailed,
     SignInRefused,
     Unauthorized,
-    WechatBound,
     WechatCodeRefused,
     WechatNeeded,
     WrongState,
@@ -108,7 +107,7 @@ SCAN = Operation(
     auth=(Auth.ACCESS_TOKEN,),
     problems=(
         *(Unauthorized, AttemptNotFound, WechatNeeded, AlreadyClaimed, AccountBlocked, WrongState),
-        *(AttemptExpired, AttemptFailed, SignInRefused),
+        *(AttemptExpired, AttemptFailed),
     ),
 )
 MINI_SCAN = Operation(
@@ -119,7 +118,7 @@ MINI_SCAN = Operation(
     limited=True,
     problems=(
         *(AttemptNotFound, AlreadyClaimed, WechatCodeRefused, AccountBlocked, WrongState),
-        *(AttemptExpired, AttemptFailed, ProviderAway, ProviderFailed, SignInRefused),
+        *(AttemptExpired, AttemptFailed, ProviderAway, ProviderFailed),
     ),
 )
 CONFIRM = Operation(
@@ -133,6 +132,6 @@ CONFIRM = Operation(
     problems=(
         *(Unauthorized, OriginNotAllowed, CsrfFailed, GrantRequired, AttemptNotFound, WrongState),
         *(AttemptExpired, AttemptFailed, ConfirmationRequired, AccountBlocked, AlreadyBound, SignInRefused),
-        *(AlreadyClaimed, NumberTaken, WechatBound, WechatCodeRefused, ProviderAway, ProviderFailed),
+        *(AlreadyClaimed, NumberTaken, WechatCodeRefused, ProviderAway, ProviderFailed),
     ),
 )

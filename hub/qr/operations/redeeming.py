@@ -16,7 +16,6 @@ from hub.errors import (
     NotConfirmed,
     OriginNotAllowed,
     ReauthRequired,
-    SignInRefused,
     Unauthorized,
     WechatBound,
     WrongState,
@@ -62,7 +61,7 @@ REDEEM = Operation(
     auth=(Auth.NOBODY, Auth.BINDING_COOKIE),
     problems=(
         *(OriginNotAllowed, AttemptNotFound, BindingMismatch, NotConfirmed, AlreadyRedeemed, WrongState),
-        *(AttemptExpired, AttemptFailed, AccountBlocked, SignInRefused),
+        *(AttemptExpired, AttemptFailed, AccountBlocked),
     ),
 )
 BIND = Operation(
