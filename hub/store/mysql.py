@@ -23,6 +23,8 @@ def options(statement_limit: float | None) -> dict[str, Any]:
         "innodb_lock_wait_timeout = 3",
     ]
     if statement_limit:
+        # Of whole tables too, which backups and changes of the schema lock; by default a day.
+        session.append("lock_wait_timeout = 3")
         # A statement that nobody waits for keeps its locks. Each comment is code to one of the two servers.
         session[-1] += f" /*M!100500 , max_statement_time = {statement_limit:g} */"
         session[-1] += f" /*!80000 , max_execution_time = {statement_limit * 1000:.0f} */"
@@ -51,12 +53,20 @@ _REFUSED = {
     ER.CON_COUNT_ERROR,
     ER.DBACCESS_DENIED_ERROR,
     ER.ACCESS_DENIED_ERROR,
+    ER.TABLEACCESS_DENIED_ERROR,
+    ER.COLUMNACCESS_DENIED_ERROR,
     ER.BAD_DB_ERROR,
     ER.UNKNOWN_COM_ERROR,  # Galera: the node is not ready for queries
     ER.SERVER_SHUTDOWN,
     ER.NORMAL_SHUTDOWN,
     ER.DISK_FULL,
     ER.RECORD_FILE_FULL,
+    ER.ERROR_ON_WRITE,
+    ER.ERROR_DURING_COMMIT,
+    ER.GET_ERRNO,  # the storage engine's own: the file system has said no
+    ER.LOCK_TABLE_FULL,
+    ER.OUTOFMEMORY,
+    ER.OUT_OF_RESOURCES,
     ER.TOO_MANY_USER_CONNECTIONS,
     ER.USER_LIMIT_REACHED,
     ER.OPTION_PREVENTS_STATEMENT,  # the server is read-only

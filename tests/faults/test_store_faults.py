@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
+import pymysql
 import pytest
 
 from hub.errors import StoreUnavailable
@@ -198,6 +199,38 @@ async def test_a_read_only_server_is_an_outage_for_writers(fragile: Store, own_m
     assert await payloads(fragile) == []
     own_mariadb.execute("SET GLOBAL read_only = OFF")
     assert await add(fragile)
+
+
+async def test_rights_that_are_taken_are_an_outage(fragile: Store, own_mariadb: MariaDB) -> None:
+    """What the server refuses to the account for now is no defect of a statement."""
+    grant = "ON hub_faults.* TO narrow@'%'"
+    own_mariadb.execute("CREATE USER narrow@'%' IDENTIFIED BY 'secret'", f"GRANT SELECT {grant}")
+    store = Store(own_mariadb.url("hub_faults", user="narrow", password="secret"), connections=1)
+    await store.start()
+    try:
+        assert await payloads(store) == []
+        with pytest.raises(StoreUnavailable, match="denied"):
+            await add(store)
+        own_mariadb.execute(f"GRANT INSERT {grant}")
+        assert await add(store)
+    finally:
+        await store.stop()
+
+
+async def test_a_locked_table_is_an_outage(fragile: Store, own_mariadb: MariaDB) -> None:
+    """A backup that locks whole tables is waited for as long as another transaction is, not longer."""
+    patient = Store(own_mariadb.url("hub_faults"), connections=1)
+    await patient.start()
+    backup = pymysql.connect(unix_socket=str(own_mariadb.socket), user="root", database="hub_faults")
+    try:
+        backup.cursor().execute("LOCK TABLES outbox WRITE")
+        with pytest.raises(StoreUnavailable, match="Lock wait timeout"):
+            await add(patient)
+        backup.cursor().execute("UNLOCK TABLES")
+        assert await add(patient)
+    finally:
+        backup.close()
+        await patient.stop()
 
 
 async def test_deadlocked_transactions_are_run_again(probe_queries: None, mariadb_url: str) -> None:
