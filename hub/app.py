@@ -3,8 +3,9 @@
 Making the application does no I/O; the lifespan opens the database, the broker and the clients.
 """
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -282,7 +283,8 @@ def create_app(settings: Settings) -> Starlette:
             for part in (*services.parts, followers, dashboard):
                 await part.start()
                 stack.push_async_callback(part.stop)
-            yield
+            with suppress(CancelledError):  # whoever asks twice for the end gets it so, and it is no failure
+                yield
 
     app = Starlette(
         routes=routes,

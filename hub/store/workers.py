@@ -137,7 +137,8 @@ class Lane:
 
     def _hand(self, worker: _Worker, unit: _Unit | None) -> None:
         self._idle.remove(worker)
-        worker.inbox.set_result(unit)
+        if not worker.inbox.done():  # it is cancelled with everything else where the process ends at once
+            worker.inbox.set_result(unit)
 
     def _withdraw(self, unit: _Unit) -> bool:
         if unit not in self._waiting:
