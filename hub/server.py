@@ -135,7 +135,7 @@ def config(app: Any, *, host: str, port: int, proxies: list[str]) -> uvicorn.Con
         app,
         host=host,
         port=port,
-        loop="uvloop",
+        loop="hub.loop:Loop",
         http=HttpProtocol,
         ws=SocketProtocol,
         ws_max_size=4096,

@@ -9,6 +9,7 @@ from hub.background import work
 from hub.cli.schema import bring_up_to_date, demand_schema
 from hub.cli.settings import load
 from hub.errors import StoreUnavailable
+from hub.loop import Loop
 
 
 @click.command("worker")
@@ -20,7 +21,8 @@ def command() -> None:
     else:
         bring_up_to_date(settings)
     try:
-        asyncio.run(work(settings))
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(work(settings))
     except StoreUnavailable as error:
         click.echo(f"hub: DATABASE_URL: {error}", err=True)
         sys.exit(3)

@@ -6,8 +6,10 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import httpx2
 import pytest
 
+from hub.loop import Loop
 from hub.realtime.dial import dialler
 from hub.realtime.wire import LinkDown
 from hub.resolver import resolve
@@ -67,6 +69,24 @@ async def test_one_lookup_at_a_time(names: NameServer, dial: Callable[[], Awaita
     assert len(names.asked) == 1
 
 
+async def _to_a_provider() -> None:
+    async with httpx2.AsyncClient(timeout=GIVES_UP) as http:
+        await http.get("http://provider.example/")
+
+
+def test_the_end_waits_for_no_lookup(names: NameServer) -> None:
+    """On the hub's own loop clients of HTTP look one name up once, and the loop can be closed meanwhile."""
+
+    async def dial() -> None:
+        for _ in range(TRIES):
+            with pytest.raises(httpx2.ConnectTimeout):
+                await _to_a_provider()
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(dial())
+    assert names.asked == ["provider.example"]
+
+
 async def test_all_who_wait_are_told(names: NameServer) -> None:
     """One that gives up takes nobody along; the failure names the host, and the next one asks anew."""
     waiting = [asyncio.create_task(resolve("db.example")) for _ in range(TRIES)]
@@ -77,8 +97,8 @@ async def test_all_who_wait_are_told(names: NameServer) -> None:
     assert isinstance(outcomes[0], asyncio.CancelledError)
     for outcome in outcomes[1:]:
         assert isinstance(outcome, OSError)
-        assert str(outcome).startswith("db.example: ")
-    with pytest.raises(OSError, match=r"^db\.example: "):
+        assert "db.example" in str(outcome)
+    with pytest.raises(OSError, match=r"db\.example"):
         await resolve("db.example")
     assert names.asked == ["db.example"] * 2
 

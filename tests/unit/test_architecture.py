@@ -34,6 +34,7 @@ TOP = {
         "app",
         "background",
         "cli",
+        "loop",
         "ops",
         "realtime",
         "sandbox",
@@ -46,6 +47,7 @@ TOP = {
         "wechat",
     }
     | ROOT,
+    "loop": ROOT,
     "sandbox": {"settings", "wechat"} | ROOT,
     "server": {"web"} | ROOT,
     "settings": ROOT,

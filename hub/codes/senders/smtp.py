@@ -14,6 +14,7 @@ import aiosmtplib
 from hub.codes.messages import Message
 from hub.codes.senders.port import Misconfigured, Permanent, SendFailed, Temporary
 from hub.codes.texts import mail
+from hub.resolver import resolve
 
 Security = Literal["tls", "starttls", "none"]
 
@@ -82,9 +83,11 @@ class SmtpSender:
         )
         done = False
         try:
-            async with asyncio.timeout(self._call_limit), client:
-                await act(client)
-                done = True
+            async with asyncio.timeout(self._call_limit):
+                await resolve(self._host)
+                async with client:
+                    await act(client)
+                    done = True
         except (aiosmtplib.SMTPException, OSError, ssl.SSLError, TimeoutError) as error:
             if not done:  # else only the goodbye failed
                 raise _failure(error) from None
