@@ -6,8 +6,8 @@ const FIELD_OF = { // problem slug → the field it is told at; any other is tol
 };
 
 /**
- * Make *form* call `submit(body)`, whose HubProblems are shown where they belong. A `[data-send]` button sends a code by
- * *hub* to the address in the form, and may be pressed again after the server's wait; a whole code submits itself.
+ * Make *form* call `submit(body)`, whose HubProblems are shown where they belong. A `[data-send]` button makes *hub* send a
+ * code to the form's address, again only after the server's wait; a whole code submits itself.
  */
 export function wire(form, hub, submit) {
   const { elements } = form;

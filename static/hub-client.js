@@ -1,7 +1,7 @@
 /**
  * Browser client of the Login Hub: `start()`, show `attempt.qr_url`, `watch()`, and once confirmed `redeem()`.
- * Secrets stay in memory: the PKCE verifier, the access token, and on another site's page the refresh token. The hub's
- * own pages have that one in a cookie, which no script sees.
+ * Secrets stay in memory: the PKCE verifier, the access token, and on another site's page the refresh token, which
+ * the hub's own pages have in a cookie that no script sees.
  */
 import { backOff, pause, watchAttempt } from "./hub-watch.js";
 

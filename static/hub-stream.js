@@ -1,11 +1,10 @@
 import { keepOpen, openSocket } from "./hub-watch.js";
 
 /**
- * Follow the account of *hub*: onEvent(event) in order and once; onRead() when there may be a gap, which where no socket
- * gets through is at each try; onEnd() when the session is over, onRefused() when the stream is closed to it for good.
- * Returns a function that stops it.
+ * Follow the account of *hub*: onEvent(event) in order and once; onRead() where there may be a gap (with no socket, at
+ * each try); onEnd() when the session is over, onRefused() when its stream is closed for good. Returns what stops it.
  */
-export function followAccount(hub, { onEvent, onRead, onEnd, onRefused = () => {}, path = "/api/sessions/stream" }) {
+export function followAccount(hub, { onEvent, onRead, onEnd, onRefused, path = "/api/sessions/stream" }) {
   const attempt = { ws_url: new URL(path, hub.base).href };
   let prolonging;
   let seq = -1;
@@ -33,7 +32,7 @@ export function followAccount(hub, { onEvent, onRead, onEnd, onRefused = () => {
     if (code === 4501) await hub.refresh(); // which cannot be, and says so
     await onRead();
   };
-  const onConnection = ({ ended }) => ended && (hub.session ? onRefused() : onEnd());
+  const onConnection = ({ ended }) => ended && (hub.session ? onRefused?.() : onEnd());
   const line = keepOpen([["websocket", openSocket]], { attempt, hello, frame, seq: () => seq }, {
     ask, gone: [401, 422], eager: true, onConnection,
   });

@@ -1,6 +1,6 @@
 /**
- * Lines to the hub: WebSocket, else server-sent events, else long poll, all with the same snapshots, ordered by `seq`. No
- * `close` event is trusted to come: a silent line is asked, and given up if need be.
+ * Lines to the hub: WebSocket, else server-sent events, else long poll, all with the same snapshots, ordered by `seq`.
+ * A `close` event may never come: a silent line is asked, and given up if need be.
  */
 const ANSWER_WITHIN = 6000; // ms for a handshake, and for the pong to a ping
 const ASK_EVERY = 20000; // ms between two questions to a silent line
