@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
+from prometheus_client import REGISTRY
 
 from hub.accounts.contacts import Choice, Contact, find_or_create
 from hub.audit import reports
+from hub.audit.failures import WAITING, Failure
 from hub.audit.log import LoginLog, Method
 from hub.audit.places import Places
 from hub.audit.rules import FAILURES_TOLD, MANY_ACCOUNTS, MANY_FAILURES, MESSAGE_GAP, REMEMBERED, Caution
@@ -296,6 +298,25 @@ async def test_the_risk_of_a_refused_try(watched: Watched) -> None:
         await watched.fail(MANY_FAILURES, account=account, method=method)  # type: ignore[arg-type]
     many = {"signals": ["many_failures"], "score": 3}
     assert await watched.risks() == ([None] * (MANY_FAILURES - 1) + [many]) * 2
+
+
+async def test_without_the_database_nothing_is_followed_up(watched: Watched) -> None:
+    """Tries that cannot be followed up are given up, as are those too many; what comes afterwards is told."""
+
+    def counted(result: str) -> float:
+        return REGISTRY.get_sample_value("hub_login_failures_total", {"result": result}) or 0.0
+
+    failures = watched.watching.failures
+    lost, dropped = counted("store_unavailable"), counted("dropped")
+    now = watched.store.now()
+    await watched.store.stop()
+    for number in range(WAITING + 3):
+        failures.note(Failure(number, None, NUMBER, "sms_code", "invalid_code", PHONE, now))
+    await failures.settled()
+    assert (counted("store_unavailable") - lost, counted("dropped") - dropped) == (WAITING, 3)
+    await watched.store.start()
+    await watched.fail(FAILURES_TOLD)
+    assert len(await watched.events("login.failed")) == 1
 
 
 async def test_of_a_deleted_account_the_number_is_left(watched: Watched) -> None:

@@ -16,10 +16,12 @@ NICKNAME = "Wolfeschlegelsteinhausenbergerdorff" * 2  # one word, wider than the
 
 
 @pytest.mark.parametrize(
-    ("locale", "heading", "button", "done"),
-    [("en", "Link WeChat to", "Link", "Confirmed"), ("zh-CN", "将微信绑定到", "确认绑定", "已确认")],
+    ("locale", "heading", "button", "done", "scheme"),
+    [
+        ("en", "Link WeChat to", "Link", "Confirmed", "light"),
+        ("zh-CN", "将微信绑定到", "确认绑定", "已确认", "dark"),
+    ],
 )
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_linking_by_keyboard(
     hub_alone: HubProcess, new_page: NewPage, locale: str, heading: str, button: str, done: str, scheme: str
 ) -> None:

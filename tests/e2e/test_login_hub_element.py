@@ -237,8 +237,9 @@ async def test_wechats_own_page(shop: Shop, new_page: NewPage) -> None:
     await expect(page.locator("#window")).to_have_attribute("href", re.compile("/connect/qrconnect"))
 
 
-@pytest.mark.parametrize(("theme", "ground"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(22, 33, 39)")])
-@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize(
+    ("theme", "ground", "width"), [("light", "rgb(255, 255, 255)", 320), ("dark", "rgb(22, 33, 39)", 1280)]
+)
 async def test_themes(shop: Shop, new_page: NewPage, theme: str, ground: str, width: int) -> None:
     """The theme is the page's choice, and each of them keeps WCAG 2.2 AA and its width."""
     shop.attributes = f'theme="{theme}" language="en"'

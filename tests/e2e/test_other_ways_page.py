@@ -197,8 +197,7 @@ async def test_hosted_sign_in_has_the_code_alone(hub_on_sqlite: HubProcess, new_
     await expect(page.locator("[role=tab]")).to_have_count(0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 320)])
 async def test_every_way_is_accessible(
     hub_on_sqlite: HubProcess, new_page: NewPage, scheme: str, width: int
 ) -> None:

@@ -1,7 +1,6 @@
 """What a phone is shown where a scan leads to no sign-in: real scans in Chromium, in both languages."""
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -104,19 +103,23 @@ async def test_a_preview_is_nobody(browser: Browser, new_page: NewPage, locale: 
     assert (await browser.status()).json()["data"]["user_info"] is None
 
 
-@both_languages
-async def test_outside_of_wechat(tmp_path: Path, new_page: NewPage, locale: str) -> None:
-    """Where it is WeChat itself that asks, any other browser shows the code to scan there."""
+@pytest.fixture(scope="module")
+def hub_of_wechats_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    """A hub for which it is WeChat itself that asks."""
     real = {"WECHAT_H5_APP_ID": "wx0123456789abcdef", "WECHAT_H5_APP_SECRET": "0" * 32}
     urls = {"WECHAT_OPEN_URL": "https://open.weixin.qq.com", "WECHAT_API_URL": "https://api.weixin.qq.com"}
-    hub = HubProcess(tmp_path, **real, **urls).start()  # none of which is called
-    try:
-        phone = await new_page(**HANDSET, locale=locale)
-        async with Browser(hub.url) as browser:
-            await browser.begin(door="h5")
-            await phone.goto(browser.attempt["qr_content"])
-        await told(phone, "outside of WeChat", locale)
-        await phone.wait_for_load_state()
-        assert await phone.locator(".small-code").evaluate("image => image.naturalWidth") > 0
-    finally:
-        hub.stop()
+    process = HubProcess(tmp_path_factory.mktemp("real"), **real, **urls).start()  # none of which is called
+    yield process
+    process.stop()
+
+
+@both_languages
+async def test_outside_of_wechat(hub_of_wechats_own: HubProcess, new_page: NewPage, locale: str) -> None:
+    """Any other browser shows the code to scan in WeChat."""
+    phone = await new_page(**HANDSET, locale=locale)
+    async with Browser(hub_of_wechats_own.url) as browser:
+        await browser.begin(door="h5")
+        await phone.goto(browser.attempt["qr_content"])
+    await told(phone, "outside of WeChat", locale)
+    await phone.wait_for_load_state()
+    assert await phone.locator(".small-code").evaluate("image => image.naturalWidth") > 0

@@ -3,14 +3,15 @@
 import asyncio
 import unicodedata
 
+import bcrypt
 import pytest
 from argon2 import PasswordHasher
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.accounts.passwords import Passwords, accepted
+from hub.accounts.passwords import Passwords, Verified, accepted
 from hub.accounts.usernames import username
-from hub.errors import InvalidRequest
+from hub.errors import InvalidRequest, Unavailable
 
 
 @pytest.mark.parametrize("password", ["correct horse", "密码好记却难猜呀", "xq7wz\t \u00e9", "a1b2c3d4" * 16])
@@ -74,6 +75,26 @@ async def test_the_loop_goes_on_while_a_password_is_hashed() -> None:
         turns += 1
     await passwords.stop()
     assert turns > 5
+
+
+@pytest.mark.parametrize("broken", ["", "secret", "$2b$", "$2b$04$tooshort", "$argon2id$v=19$m=1$x", "$1$a"])
+async def test_what_is_no_hash_fits_no_password(broken: str) -> None:
+    """A column that holds something else signs nobody in, and is no defect."""
+    passwords = Passwords()
+    assert await passwords.verify("secret", broken) == (False, False)
+    await passwords.stop()
+
+
+async def test_a_flood_of_passwords_is_turned_away() -> None:
+    """Beyond a hundred at once the next are told to come again, and those before are compared."""
+    passwords = Passwords()
+    kept = bcrypt.hashpw(b"correct horse", bcrypt.gensalt(4)).decode()
+    flood = (passwords.verify("correct horse", kept) for _ in range(103))
+    ends = await asyncio.gather(*flood, return_exceptions=True)
+    assert [type(end) for end in ends if isinstance(end, Exception)] == [Unavailable] * 3
+    assert [end.right for end in ends if isinstance(end, Verified)] == [True] * 100
+    assert (await passwords.verify("correct horse", kept)).right
+    await passwords.stop()
 
 
 @pytest.mark.parametrize(
