@@ -82,6 +82,8 @@ async def migrate(url: str) -> list[str]:
             await link.commit()
     except LinkLost as error:
         raise MigrationFailed(f"the connection was lost, run it again: {error}") from error
+    except (Refused, Contended) as error:
+        raise MigrationFailed(str(error)) from error
     finally:
         await link.close()  # gives back the lock; on SQLite whatever is not committed is undone
     return names
@@ -94,13 +96,13 @@ async def pending(url: str) -> list[str]:
     if location.path is None or location.path.exists():
         try:
             link = await connect(location)
+            try:
+                if await link.fetch(Bound("migrations", _EXISTS[location.engine], ())):
+                    rows = await _recorded(link)
+            finally:
+                await link.close()
         except (LinkLost, Refused, Contended) as error:
             raise MigrationFailed(str(error)) from error
-        try:
-            if await link.fetch(Bound("migrations", _EXISTS[location.engine], ())):
-                rows = await _recorded(link)
-        finally:
-            await link.close()
     return [migration.name for migration, _ in _open(location, rows)]
 
 

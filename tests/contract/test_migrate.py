@@ -129,6 +129,14 @@ async def test_an_unreachable_server_is_told(mariadb_server: MariaDB) -> None:
     assert "not the one" not in str(caught.value)
 
 
+async def test_a_read_only_server_is_told(own_mariadb: MariaDB) -> None:
+    """What is there can be read; nothing can be applied, and that says why."""
+    own_mariadb.execute("CREATE DATABASE hub_kept", "SET GLOBAL read_only = ON")
+    with pytest.raises(MigrationFailed, match="read-only"):
+        await migrate(own_mariadb.url("hub_kept"))
+    assert await pending(own_mariadb.url("hub_kept"))
+
+
 async def test_a_folded_identifier_stops_the_start(mariadb_url: str, mariadb_server: MariaDB) -> None:
     """A column whose collation takes oABC for oabc is named when the store starts."""
     name = mariadb_url.rpartition("/")[2]
