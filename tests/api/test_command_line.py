@@ -81,14 +81,6 @@ def test_production_wants_the_schema(tmp_path: Path, command: str) -> None:
     assert done.returncode == 3
 
 
-def test_several_workers_want_what_they_share(tmp_path: Path) -> None:
-    """Without Redis, or with the sandbox within, they would not hear of each other: none is started."""
-    done = run(tmp_path, "serve", "--workers", "2")
-    told = [line.split(":")[1].strip() for line in done.stderr.splitlines() if line.startswith("hub: ")]
-    assert told == ["REDIS_URL", "WECHAT_API_URL, WECHAT_OPEN_URL"]
-    assert done.returncode == 2
-
-
 def test_a_command_without_its_database(tmp_path: Path) -> None:
     """A database that is away is one line that names the setting."""
     done = run(tmp_path, "user", "list", DATABASE_URL="mysql://hub:x@127.0.0.1:1/hub")

@@ -13,6 +13,7 @@ import pytest
 from tests.code_client import Person, new_number
 from tests.faults.test_two_processes import SOON, Pair, at, soon
 from tests.people import Browser, Phone, frame
+from tests.servers.freezing import freeze
 from tests.servers.hub import HubProcess
 
 WHILE = 3.0  # seconds of the freeze
@@ -32,7 +33,7 @@ def pair(tmp_path: Path, hub_env: dict[str, str]) -> Iterator[Pair]:
 @contextlib.contextmanager
 def frozen(hub: HubProcess) -> Iterator[None]:
     """Let a process do nothing meanwhile, not even end."""
-    os.kill(hub.pid, signal.SIGSTOP)
+    freeze(hub.pid)
     try:
         yield
     finally:

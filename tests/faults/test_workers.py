@@ -17,6 +17,7 @@ from tests.code_client import Person, new_number
 from tests.people import Browser, CustomerApp, frame
 from tests.servers.hub import HubProcess
 from tests.servers.waiting import until
+from tests.signing_in import execute
 
 NOWHERE = "http://127.0.0.1:9"
 LIMIT = 40.0  # seconds in which a reload must be done, on a busy machine
@@ -155,6 +156,20 @@ async def test_workers_leave_when_their_supervisor_dies(hub: HubProcess) -> None
         return not [pid for pid in before if running(pid)]
 
     await until(gone, timeout=LIMIT)
+
+
+async def test_a_reload_that_fails_changes_nothing(hub: HubProcess, app: CustomerApp) -> None:
+    """Where the successor cannot start, that is told, and those that run go on."""
+    before = workers(hub)
+    await execute(hub.database_url, "DELETE FROM schema_migrations")
+    os.kill(hub.pid, signal.SIGHUP)
+
+    async def told() -> bool:
+        return "reload_stopped" in hub.log()
+
+    await until(told, timeout=LIMIT)
+    assert workers(hub) == before
+    await sign_in(hub.url, app)
 
 
 def test_a_fault_at_the_start_is_told(tmp_path: Path, redis_url: str) -> None:

@@ -21,6 +21,7 @@ import pytest
 from pymysql.cursors import Cursor
 
 from hub.store.migrate import migrate
+from tests.servers.freezing import freeze
 from tests.servers.ports import free_port
 
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/usr/local/mysql/bin"])
@@ -111,7 +112,7 @@ class MariaDB:
 
     def pause(self) -> None:
         """Freeze it: it keeps its connections and answers nothing."""
-        self._running.send_signal(signal.SIGSTOP)
+        freeze(self._running.pid)
 
     def resume(self) -> None:
         """End the freeze."""

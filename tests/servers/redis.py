@@ -18,6 +18,7 @@ from hub.limits.rules import Limiter
 from hub.realtime.broker import Broker
 from hub.realtime.memory import MemoryBroker
 from hub.realtime.redis import RedisBroker
+from tests.servers.freezing import freeze
 from tests.servers.ports import free_port
 
 
@@ -84,20 +85,18 @@ class RedisServer:
 
     def pause(self) -> None:
         """Freeze it: connections stay, and the kernel goes on accepting new ones that nobody answers."""
-        self._signal(signal.SIGSTOP)
+        assert self._process is not None
+        freeze(self._process.pid)
 
     def resume(self) -> None:
         """Let it go on after `pause()`."""
-        self._signal(signal.SIGCONT)
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def command(self, *arguments: str) -> str:
         """Run redis-cli with *arguments* and return what it prints."""
         command = ["redis-cli", "-p", str(self.port), *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:

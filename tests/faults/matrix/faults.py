@@ -14,6 +14,7 @@ from tests.faults.matrix.stage import Stage
 from tests.faults.stalled import UPGRADE, stalled
 from tests.faults.storm import misbehave
 from tests.people import AT, Browser
+from tests.servers.freezing import freeze
 
 StageName = Literal["servers", "embedded", "clocks", "in_a_cluster", "by_sentinel"]
 Play = Callable[[Stage], AsyncIterator[None]]
@@ -40,7 +41,7 @@ async def hub_terminated(stage: Stage) -> AsyncIterator[None]:
 
 async def hub_frozen(stage: Stage) -> AsyncIterator[None]:
     """One of two processes stands still, and goes on with what it knew."""
-    os.kill(stage.hubs[0].pid, signal.SIGSTOP)
+    await asyncio.to_thread(freeze, stage.hubs[0].pid)
     yield
     os.kill(stage.hubs[0].pid, signal.SIGCONT)
 
