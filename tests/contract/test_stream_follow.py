@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import pytest
@@ -9,12 +10,14 @@ import pytest
 from hub.errors import StoreUnavailable
 from hub.realtime.broker import Broker
 from hub.realtime.memory import MemoryBroker
+from hub.realtime.redis import RedisBroker
 from hub.realtime.watch import Message
 from hub.store.database import Connection, Row, Store
 from hub.tokens.claims import Claims
 from hub.tokens.events import PAGE, AccountEvents, Event
 from hub.tokens.follow import Follower, Followers
 from hub.tokens.service import Sessions, TokenPair
+from tests.servers.redis import RedisServer
 from tests.servers.waiting import until
 from tests.signing_in import execute, make_sessions, make_user, sign_in
 
@@ -47,6 +50,13 @@ class Parts(NamedTuple):
 @pytest.fixture
 async def parts(store: Store, broker: Broker) -> AsyncIterator[Parts]:
     """Started services over each pair of back ends; sweeps are made by hand."""
+    async with started(store, broker) as parts:
+        yield parts
+
+
+@asynccontextmanager
+async def started(store: Store, broker: Broker) -> AsyncIterator[Parts]:
+    """Start the services over *broker*."""
     sessions = make_sessions(store, broker)
     await sessions.start()
     events = AccountEvents(store, broker)
@@ -100,6 +110,21 @@ async def test_many_at_once_leave_no_gap(parts: Parts) -> None:
         found, *_ = await asyncio.gather(take(follower, 50), *racers)
         assert found == list(range(2, 52))
         assert await silent(follower)
+
+
+async def test_what_redis_has_lost_is_asked_for(
+    store: Store, own_redis: RedisServer, redis_prefix: str
+) -> None:
+    """Whoever follows hears of what happened while Redis was away once it is back, before any sweep."""
+    broker = RedisBroker(own_redis.url, redis_prefix)
+    await broker.start()
+    async with started(store, broker) as parts, Follower(parts.followers, parts.claims) as follower:
+        own_redis.kill()
+        await parts.happen(2, told=False)
+        own_redis.start()
+        assert await take(follower, 2) == [2, 3]
+        assert await silent(follower)
+    await broker.stop()
 
 
 async def test_unannounced_events_are_swept_up(parts: Parts) -> None:

@@ -56,6 +56,8 @@ def test_a_number_has_one_form(number: str, country_code: str | None, expected: 
         ("13800138000", "+999"),
         ("13800138000", "CN"),
         ("13800138000", "+"),
+        ("+9991234567", None),
+        ("- ().-", None),
     ],
 )
 def test_what_is_no_mobile_number_is_refused(number: str, country_code: str | None) -> None:
