@@ -16,9 +16,11 @@ BIN := .venv/bin
 ALONE := tests/faults/test_sign_in_storm.py tests/faults/test_departures.py tests/faults/attacks \
 	tests/api/test_codes_timing.py
 CORES := $(shell getconf _NPROCESSORS_ONLN)
-# Tests wait for nearly half of their time, outages for most of theirs. The files go in their own order, the
-# quick ones of units last: by the number of their tests, a few long races would be left to one process.
-PART := --dist loadfile --no-loadscope-reorder $(ALONE:%=--ignore=%)
+# Tests wait for nearly half of their time, outages for most of theirs.
+PART := --dist loadfile $(ALONE:%=--ignore=%)
+# The files' own order, with the quick ones of units last: by the number of their tests, as is the default, a few
+# long races would be left to one process.
+ORDER := --no-loadscope-reorder
 # What tests write is thrown away soon: it is kept in memory, where there is room for it.
 ROOMY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
 
@@ -29,7 +31,7 @@ run: .venv/run
 
 test: export TMPDIR := $(or $(ROOMY),$(TMPDIR),/tmp)
 test: .venv/test servers check
-	$(BIN)/pytest $(PART) --numprocesses $$(($(CORES) * 3 / 2)) --ignore=tests/faults
+	$(BIN)/pytest $(PART) $(ORDER) --numprocesses $$(($(CORES) * 3 / 2)) --ignore=tests/faults
 	$(BIN)/pytest $(PART) --numprocesses $$(($(CORES) * 2)) tests/faults
 	$(BIN)/pytest $(ALONE)
 
@@ -37,7 +39,7 @@ test: .venv/test servers check
 coverage: export TMPDIR := $(or $(ROOMY),$(TMPDIR),/tmp)
 coverage: .venv/test servers
 	mkdir -p var && rm -f var/coverage*
-	$(BIN)/coverage run -m pytest $(PART) --numprocesses $(CORES) || test $$? = 1
+	$(BIN)/coverage run -m pytest $(PART) $(ORDER) --numprocesses $(CORES) || test $$? = 1
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --show-missing --skip-covered
 

@@ -344,6 +344,19 @@ async def test_an_app_answers_only_for_its_own_person(browser: Browser) -> None:
     assert user_id((await browser.redeem()).json()["data"]) == user_id(alice)
 
 
+@pytest.mark.parametrize("door", ["mini_program", "official_account"])
+async def test_an_app_takes_no_code_of_wechats(hub_on_sqlite: HubProcess, door: str) -> None:
+    """What is to be scanned in WeChat cannot be claimed with an access token; the attempt waits on."""
+    reply = await sign_in(hub_on_sqlite.url)
+    async with (
+        Browser(hub_on_sqlite.url) as browser,
+        CustomerApp(hub_on_sqlite.url, reply["access_token"]) as app,
+    ):
+        await browser.begin(door=door)
+        refused(await app.scan(browser.attempt["qr_code"]), 404, "attempt-not-found")
+        assert await state_of(browser) == ("pending", None)
+
+
 @pytest.mark.parametrize("action", ["confirm", "cancel", "report"])
 async def test_an_answer_after_the_deadline(
     hub: HubProcess, browser: Browser, phone: Phone, action: str
