@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.cli import COMMANDS
 from tests.servers.hub import SECRET, HubProcess, inherited
 from tests.servers.mariadb import MariaDB
 from tests.servers.ports import free_port
@@ -25,6 +26,15 @@ def run(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProces
         timeout=60,
         check=False,
     )
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    """With what each is for; another name is refused."""
+    told = run(tmp_path, "--help").stdout.partition("Commands:")[2]
+    assert {line.split()[0] for line in told.splitlines() if line.startswith("  ") and line[2] != " "} == {
+        *COMMANDS
+    }
+    assert run(tmp_path, "srve").returncode == 2
 
 
 def test_migrate_twice(tmp_path: Path) -> None:
@@ -131,6 +141,15 @@ def test_doctor_says_what_to_mend(tmp_path: Path, sqlite_url: str, env: dict[str
     settings = {"DATABASE_URL": sqlite_url, "WECHAT_H5_APP_ID": "wx1", "WECHAT_H5_APP_SECRET": "s", **env}
     done = run(tmp_path, "doctor", **settings)
     assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("mend")] == [f"{part}:"]
+    assert done.returncode == 1
+
+
+def test_doctor_of_an_installation_without_wechat(tmp_path: Path, sqlite_url: str) -> None:
+    """Without an app of WeChat's only the app's own door is open, which is told as something to mend."""
+    away = "http://127.0.0.1:1"
+    done = run(tmp_path, "doctor", DATABASE_URL=sqlite_url, WECHAT_API_URL=away, WECHAT_OPEN_URL=away)
+    (told,) = [line for line in done.stdout.splitlines() if "no app is configured" in line]
+    assert told.split()[:2] == ["mend", "wechat:"]
     assert done.returncode == 1
 
 
