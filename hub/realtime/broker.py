@@ -1,13 +1,12 @@
 """The broker's port, and what it promises."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Protocol
 
 from prometheus_client import Counter
 
-from hub.realtime.watch import Message, Watch, Watcher
+from hub.realtime.watch import Message, Watcher
 
 PUBLISHED = Counter("hub_broker_published_total", "Snapshots published.")
 
@@ -60,16 +59,6 @@ class Broker(Protocol):
     @abstractmethod
     def detach(self, watcher: Watcher) -> None:
         """Forget *watcher*; the last one of a channel ends the subscription. Twice is no error."""
-
-    @contextmanager
-    def watch(self, channel: str) -> Iterator[Watch]:
-        """Register a Watch of *channel* for the length of a `with` block."""
-        watch = Watch(channel)
-        self.attach(watch)
-        try:
-            yield watch
-        finally:
-            self.detach(watch)
 
     @abstractmethod
     def watched(self) -> list[str]:

@@ -43,6 +43,7 @@ from hub.tokens.events import AccountEvents, channel
 from hub.tokens.service import Sessions
 from tests.scanning import Desk, Waiting
 from tests.signing_in import LAPTOP, PHONE, Clock, execute, make_sessions, make_user, rows, sign_in, warm
+from tests.watch import watch_of
 
 NUMBER = "+8613800138000"
 CAROL = Identity("wx1", "oCarol", nickname="Carol")
@@ -151,7 +152,7 @@ async def test_other_devices_hear_of_it_at_once(house: House) -> None:
     user = await house.member()
     claims = await house.claims(user)
     waiting = await house.confirmed(claims)
-    with house.broker.watch(channel(user["id"])) as watch:
+    with watch_of(house.broker, channel(user["id"])) as watch:
         await watch.next(10)  # the subscription is confirmed
         await house.binding.bind(claims, waiting.session_id)
         assert await watch.next(10) == Message(2, b"")  # the first was the sign-in

@@ -11,9 +11,10 @@ import pytest
 from hub.realtime.broker import Broker
 from hub.realtime.memory import MemoryBroker
 from hub.realtime.redis import RedisBroker
-from hub.realtime.watch import READ_AGAIN, Message, Watch
+from hub.realtime.watch import Message
 from tests.servers.redis import RedisServer, back_end_url
 from tests.servers.waiting import until
+from tests.watch import READ_AGAIN, Watch, watch_of
 
 SECONDS = 10.0
 TTL = 60.0
@@ -54,22 +55,22 @@ async def test_a_started_broker_is_healthy(broker: Broker) -> None:
 
 async def test_the_first_confirmation_says_read_again(broker: Broker) -> None:
     """A new watcher is told when its subscription begins."""
-    with broker.watch("a") as watch:
+    with watch_of(broker, "a") as watch:
         await confirmed(watch)
 
 
 async def test_each_further_watcher_is_told_to_read_again(broker: Broker) -> None:
     """A watcher that joins a subscribed channel reads once too, for it missed what came before."""
-    with broker.watch("a") as first:
+    with watch_of(broker, "a") as first:
         await confirmed(first)
-        with broker.watch("a") as second:
+        with watch_of(broker, "a") as second:
             await confirmed(second)
             assert await first.next(0) is None
 
 
 async def test_a_message_reaches_the_watchers_of_every_process(broker: Broker, other: Broker) -> None:
     """What one process publishes the watchers of both get."""
-    with broker.watch("a") as here, other.watch("a") as there:
+    with watch_of(broker, "a") as here, watch_of(other, "a") as there:
         await confirmed(here)
         await confirmed(there)
         await broker.publish("a", message(1), ttl=TTL)
@@ -79,7 +80,7 @@ async def test_a_message_reaches_the_watchers_of_every_process(broker: Broker, o
 
 async def test_local_watchers_need_not_wait_for_the_server(broker: Broker) -> None:
     """A watcher of the publishing process has the message before publish() first yields."""
-    with broker.watch("a") as watch:
+    with watch_of(broker, "a") as watch:
         await confirmed(watch)
         publishing = asyncio.ensure_future(broker.publish("a", message(1), ttl=TTL))
         await asyncio.sleep(0)
@@ -89,7 +90,7 @@ async def test_local_watchers_need_not_wait_for_the_server(broker: Broker) -> No
 
 async def test_a_message_comes_once(broker: Broker, other: Broker) -> None:
     """Neither the echo of the server nor a repetition is a second message."""
-    with broker.watch("a") as watch, other.watch("a") as probe:
+    with watch_of(broker, "a") as watch, watch_of(other, "a") as probe:
         await confirmed(watch)
         await confirmed(probe)
         await broker.publish("a", message(1), ttl=TTL)
@@ -101,7 +102,7 @@ async def test_a_message_comes_once(broker: Broker, other: Broker) -> None:
 
 async def test_channels_do_not_mix(broker: Broker, other: Broker) -> None:
     """The watcher of one channel hears nothing of another."""
-    with broker.watch("a") as a, broker.watch("b") as b:
+    with watch_of(broker, "a") as a, watch_of(broker, "b") as b:
         await confirmed(a)
         await confirmed(b)
         await other.publish("b", message(7), ttl=TTL)
@@ -114,7 +115,7 @@ async def test_the_newest_wins_whatever_the_order(broker: Broker, other: Broker)
     """Many tasks publish out of order in two processes: watchers and snapshot end with the newest."""
     order = list(range(200))
     random.Random(7).shuffle(order)  # noqa: S311 - a fixed order, not a secret
-    with broker.watch("a") as here, other.watch("a") as there:
+    with watch_of(broker, "a") as here, watch_of(other, "a") as there:
         await confirmed(here)
         await confirmed(there)
         await asyncio.gather(*((broker, other)[seq % 2].publish("a", message(seq), ttl=TTL) for seq in order))
@@ -144,7 +145,7 @@ async def test_nothing_is_lost_between_subscribe_and_read(
             await other.publish(channel, message(truth), ttl=TTL)
 
     moving = asyncio.create_task(move())
-    with broker.watch(channel) as watch:
+    with watch_of(broker, channel) as watch:
         await confirmed(watch)
         known = truth
         while known < 200:
@@ -157,7 +158,7 @@ async def test_nothing_is_lost_between_subscribe_and_read(
 async def test_the_body_is_opaque(broker: Broker, other: Broker) -> None:
     """Any bytes come out as they went in, from the channel and from the snapshot."""
     body = bytes(range(256)) + b" 1 2\r\n" + "二维码".encode()
-    with other.watch("a") as watch:
+    with watch_of(other, "a") as watch:
         await confirmed(watch)
         await broker.publish("a", Message(2**40, body), ttl=TTL)
         assert await watch.next(SECONDS) == Message(2**40, body)
@@ -221,8 +222,8 @@ async def test_the_memory_broker_clears_dead_snapshots_away() -> None:
 
 async def test_watched_lists_the_channels_with_watchers(broker: Broker) -> None:
     """Each channel is listed once, from its first watcher to its last."""
-    with broker.watch("a"), broker.watch("b"):
-        with broker.watch("a"):
+    with watch_of(broker, "a"), watch_of(broker, "b"):
+        with watch_of(broker, "a"):
             assert sorted(broker.watched()) == ["a", "b"]
         assert sorted(broker.watched()) == ["a", "b"]
     assert broker.watched() == []
@@ -230,7 +231,7 @@ async def test_watched_lists_the_channels_with_watchers(broker: Broker) -> None:
 
 async def test_a_watch_ends_also_by_an_exception(broker: Broker) -> None:
     """A watcher that fails leaves nothing behind."""
-    with pytest.raises(KeyError), broker.watch("a"):
+    with pytest.raises(KeyError), watch_of(broker, "a"):
         raise KeyError
     assert broker.watched() == []
 
@@ -240,10 +241,10 @@ async def test_a_watcher_that_leaves_and_returns_at_once_is_told_to_read_again(
 ) -> None:
     """However fast a channel is left and joined, the last joiner is confirmed and hears what follows."""
     for seq in range(20):
-        with broker.watch("a"):
+        with watch_of(broker, "a"):
             if seq % 2:
                 await asyncio.sleep(0)
-        with broker.watch("a") as watch:
+        with watch_of(broker, "a") as watch:
             await confirmed(watch)
             await other.publish("a", message(seq), ttl=TTL)
             while True:
@@ -284,7 +285,7 @@ async def test_a_broadcast_reaches_every_process_once(broker: Broker, other: Bro
 
 async def settled(sender: Broker, receiver: Broker) -> None:
     """Wait until all that *sender* and *receiver* have sent before has come in at *receiver*."""
-    with receiver.watch("settled") as watch:
+    with watch_of(receiver, "settled") as watch:
         await confirmed(watch)
         await sender.publish("settled", message(time.monotonic_ns()), ttl=TTL)
         while not isinstance(await watch.next(SECONDS), Message):
@@ -325,9 +326,9 @@ async def test_redis_is_subscribed_to_from_the_first_watcher_to_the_last(
     """The subscription begins with the first watcher of a channel and ends with the last one."""
     broker = RedisBroker(redis_server.url, redis_prefix)
     await broker.start()
-    with broker.watch("a") as first:
+    with watch_of(broker, "a") as first:
         await confirmed(first)
-        with broker.watch("a") as second:
+        with watch_of(broker, "a") as second:
             await confirmed(second)
         assert await subscriptions(redis_server, redis_prefix) == ["a"]
 
@@ -360,7 +361,7 @@ async def test_a_stranger_on_the_channel_does_no_harm(redis_server: RedisServer,
     """What is no message is dropped, and the next one that is comes over the same connection."""
     broker = RedisBroker(redis_server.url, redis_prefix)
     await broker.start()
-    with broker.watch("a") as watch:
+    with watch_of(broker, "a") as watch:
         await confirmed(watch)
         for payload in ("", "hello", "-1 x", "x 1", "7 body"):
             await asyncio.to_thread(redis_server.command, "PUBLISH", f"{redis_prefix}a", payload)
@@ -388,7 +389,7 @@ async def test_the_same_message_again_is_not_told_to_others(redis_url: str, redi
     await here.start()
     await there.start()
     await here.publish("a", message(1), ttl=TTL)
-    with there.watch("a") as watch:
+    with watch_of(there, "a") as watch:
         await confirmed(watch)
         await here.publish("a", message(1), ttl=TTL)
         await here.publish("a", message(0), ttl=TTL)

@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from hub.realtime.redis import RedisBroker
-from hub.realtime.watch import READ_AGAIN, Message
+from hub.realtime.watch import Message
 from tests.servers.ports import free_port
 from tests.servers.redis import RedisServer, require
+from tests.watch import READ_AGAIN, watch_of
 
 HELLO = Message(1, b"hello")
 
@@ -24,7 +25,7 @@ async def carries_messages(url: str) -> None:
     here, there = RedisBroker(url, "test:"), RedisBroker(url, "test:")
     await here.start()
     await there.start()
-    with there.watch("a") as watch:
+    with watch_of(there, "a") as watch:
         assert await watch.next(10) is READ_AGAIN
         await here.publish("a", HELLO, ttl=60)
         assert await watch.next(10) == HELLO

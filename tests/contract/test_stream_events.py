@@ -10,6 +10,7 @@ from hub.realtime.watch import Message
 from hub.store.database import Connection, Row, Store
 from hub.tokens.events import AccountEvents, channel
 from tests.signing_in import execute, make_user
+from tests.watch import watch_of
 
 RACERS = 20
 
@@ -94,7 +95,7 @@ async def test_announcing_tells_how_far_the_events_go(
     store: Store, events: AccountEvents, user: Row, broker: Broker
 ) -> None:
     """A watcher of the account's channel gets the newest seq and no content."""
-    with broker.watch(channel(user["id"])) as watch:
+    with watch_of(broker, channel(user["id"])) as watch:
         await watch.next(10)  # the subscription is confirmed
         await append(store, events, user)
         await append(store, events, user)

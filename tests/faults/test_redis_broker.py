@@ -15,10 +15,11 @@ from structlog.testing import capture_logs
 from hub.realtime.dial import Dialled, dialler
 from hub.realtime.link import Link, Timing
 from hub.realtime.redis import RedisBroker
-from hub.realtime.watch import READ_AGAIN, Message, Watch
+from hub.realtime.watch import Message
 from tests.servers.proxy import Proxy, proxied
 from tests.servers.redis import RedisServer
 from tests.servers.waiting import until
+from tests.watch import READ_AGAIN, Watch, watch_of
 
 SECONDS = 20.0
 TTL = 60.0
@@ -126,7 +127,7 @@ async def outage(fault: Fault, *brokers: RedisBroker) -> None:
 async def test_watchers_read_again_after_an_outage(proxy: Proxy, fault: Fault) -> None:
     """After the link was rebuilt each watcher is told to read again, and hears what is published then."""
     async with running(url(proxy)) as here, running(url(proxy)) as there:
-        with here.watch("a") as one, here.watch("b") as two, there.watch("a") as far:
+        with watch_of(here, "a") as one, watch_of(here, "b") as two, watch_of(there, "a") as far:
             for watch in (one, two, far):
                 await confirmed(watch)
             await outage(fault, here, there)
@@ -144,9 +145,9 @@ async def test_watchers_read_again_after_an_outage(proxy: Proxy, fault: Fault) -
 async def test_a_watcher_that_came_in_the_outage_is_confirmed_after_it(proxy: Proxy, fault: Fault) -> None:
     """Who begins to watch while Redis is away is subscribed when it is back; who has left is not."""
     async with running(url(proxy)) as broker:
-        with broker.watch("left"):
+        with watch_of(broker, "left"):
             await outage(fault, broker)
-        with broker.watch("came") as watch:
+        with watch_of(broker, "came") as watch:
             assert await watch.next(0) is None
             fault.end()
             await confirmed(watch)
@@ -159,7 +160,7 @@ async def test_publishing_is_bounded_while_redis_is_away(proxy: Proxy, fault: Fa
     """In an outage the local watchers hear everything, and twenty publications cost one time limit."""
     timing = QUICK._replace(answer_timeout=1.0)
     async with running(url(proxy), timing) as broker:
-        with broker.watch("a") as watch:
+        with watch_of(broker, "a") as watch:
             await confirmed(watch)
             fault.begin()
             begun = time.monotonic()
@@ -220,7 +221,7 @@ async def test_what_is_published_to_a_slow_redis_arrives_late(own_redis: RedisSe
     patient = QUICK._replace(heartbeat_timeout=60.0)
     async with running(own_redis.url, patient) as here, running(own_redis.url, patient) as there:
         await here.publish("warm", message(1), ttl=TTL)
-        with there.watch("a") as one, there.watch("b") as two:
+        with watch_of(there, "a") as one, watch_of(there, "b") as two:
             await confirmed(one)
             await confirmed(two)
             own_redis.pause()
@@ -267,7 +268,7 @@ async def test_a_broker_starts_without_redis(own_redis: RedisServer) -> None:
         reconnected = asyncio.Event()
         broker.on_reconnect(reconnected.set)
         assert not broker.healthy
-        with broker.watch("a") as watch:
+        with watch_of(broker, "a") as watch:
             own_redis.start()
             await confirmed(watch)
             async with asyncio.timeout(SECONDS):
@@ -289,7 +290,7 @@ async def test_an_outage_is_logged_once(own_redis: RedisServer) -> None:
 async def test_a_flush_loses_nothing_that_is_published_again(own_redis: RedisServer) -> None:
     """After FLUSHALL the subscription stands, and the same message again restores the snapshot."""
     async with running(own_redis.url) as broker:
-        with broker.watch("a") as watch:
+        with watch_of(broker, "a") as watch:
             await confirmed(watch)
             await broker.publish("a", message(1), ttl=TTL)
             own_redis.command("FLUSHALL")
@@ -305,7 +306,7 @@ async def test_a_flush_loses_nothing_that_is_published_again(own_redis: RedisSer
 async def test_forgotten_scripts_are_sent_again(own_redis: RedisServer) -> None:
     """After SCRIPT FLUSH the next publication, snapshot and watcher notice nothing."""
     async with running(own_redis.url) as here, running(own_redis.url) as there:
-        with there.watch("a") as watch:
+        with watch_of(there, "a") as watch:
             await confirmed(watch)
             await here.publish("a", message(1), ttl=TTL)
             own_redis.command("SCRIPT", "FLUSH")
@@ -320,7 +321,7 @@ async def test_forgotten_scripts_are_sent_again(own_redis: RedisServer) -> None:
 async def test_a_killed_client_comes_back(own_redis: RedisServer) -> None:
     """CLIENT KILL, ten times over, ends with one connection and a watcher that read again each time."""
     async with running(own_redis.url) as broker:
-        with broker.watch("a") as watch:
+        with watch_of(broker, "a") as watch:
             for _ in range(10):
                 await confirmed(watch)
                 await is_up(broker)
@@ -334,7 +335,7 @@ async def test_a_killed_client_comes_back(own_redis: RedisServer) -> None:
 async def test_a_link_to_a_replica_is_dropped(own_redis: RedisServer) -> None:
     """READONLY, the answer of a primary that became a replica, makes the broker dial again."""
     async with running(own_redis.url) as broker:
-        with broker.watch("a") as watch:
+        with watch_of(broker, "a") as watch:
             await confirmed(watch)
             own_redis.command("REPLICAOF", "127.0.0.1", "1")
             await broker.publish("a", message(1), ttl=TTL)
@@ -455,7 +456,7 @@ async def test_nothing_is_left_after_stop(own_redis: RedisServer) -> None:
         tasks, files = len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
     async with running(own_redis.url) as broker:
         for round_ in range(5):
-            with broker.watch("a") as watch:
+            with watch_of(broker, "a") as watch:
                 await confirmed(watch)
                 await broker.publish("a", message(round_), ttl=TTL)
                 own_redis.restart()
@@ -473,7 +474,7 @@ async def test_nothing_is_left_after_stop(own_redis: RedisServer) -> None:
 async def test_stopping_in_an_outage_is_quick(proxy: Proxy, fault: Fault) -> None:
     """stop() returns while Redis is away, and the watchers may leave afterwards."""
     async with running(url(proxy)) as broker:
-        watching = broker.watch("a")
+        watching = watch_of(broker, "a")
         watch = watching.__enter__()
         await confirmed(watch)
         await outage(fault, broker)

@@ -9,10 +9,11 @@ import pytest
 from hub.realtime.dial import dialler
 from hub.realtime.link import Link, Timing
 from hub.realtime.redis import RedisBroker
-from hub.realtime.watch import READ_AGAIN, Message
+from hub.realtime.watch import Message
 from hub.realtime.wire import LinkDown
 from tests.servers.cluster import RedisCluster
 from tests.servers.waiting import until
+from tests.watch import READ_AGAIN, watch_of
 
 FAST = Timing(backoff=0.05, backoff_limit=0.2)
 LIMIT = 60.0  # seconds for a failover on a busy machine
@@ -40,7 +41,7 @@ async def test_a_dead_primary(own_cluster: RedisCluster, brokers: tuple[RedisBro
     topic = next(topic for topic in topics if own_cluster.primary_of(f"test:topic:{topic}") is not first)
     there.on_reconnect(lambda: back.append(None))
     there.on_broadcast(topic, heard.append)
-    with there.watch("a") as watch:
+    with watch_of(there, "a") as watch:
         assert await watch.next(10) is READ_AGAIN
         first.kill()
         assert await watch.next(LIMIT) is READ_AGAIN
@@ -72,7 +73,7 @@ async def test_a_slot_is_moved(own_cluster: RedisCluster, brokers: tuple[RedisBr
     await here.publish("a", Message(1, b"before"), ttl=60)
     source = own_cluster.primary_of("test:a")
     target = next(node for node in own_cluster.primaries if node is not source)
-    with there.watch("a") as watch, there.watch("b") as other:
+    with watch_of(there, "a") as watch, watch_of(there, "b") as other:
         for waiting in (watch, other):
             assert await waiting.next(10) is READ_AGAIN
         await asyncio.to_thread(own_cluster.move_slot, "test:a", source, target)

@@ -2,10 +2,11 @@
 
 from hub.realtime.link import Timing
 from hub.realtime.redis import RedisBroker
-from hub.realtime.watch import READ_AGAIN, Message
+from hub.realtime.watch import Message
 from tests.servers.cluster import sentinel_url
 from tests.servers.redis import RedisServer
 from tests.servers.waiting import until
+from tests.watch import READ_AGAIN, watch_of
 
 
 async def test_the_broker_follows_a_failover(primary: RedisServer, sentinel: RedisServer) -> None:
@@ -14,7 +15,7 @@ async def test_the_broker_follows_a_failover(primary: RedisServer, sentinel: Red
     broker = RedisBroker(sentinel_url(sentinel), "test:", Timing(backoff=0.05, backoff_limit=0.2))
     await broker.start()
     assert broker.healthy
-    with broker.watch("a") as watch:
+    with watch_of(broker, "a") as watch:
         assert await watch.next(10) is READ_AGAIN
         primary.kill()
         assert await watch.next(60) is READ_AGAIN
