@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 
 from hub.qr.identifiers import hashed
 from hub.web.language import translate
-from tests.people import AT, Browser, CustomerApp, Phone, frame, sign_in
+from tests.people import AT, Browser, CustomerApp, Phone, forget, frame, sign_in
 from tests.problems import refused
 from tests.servers.hub import ALLOWED_ORIGIN, HubProcess
 from tests.signing_in import execute, rows
@@ -489,6 +489,7 @@ async def test_a_decline_is_on_record(hub: HubProcess, browser: Browser, phone: 
 @pytest.mark.parametrize(("person", "nickname"), [("noavatar", "没有头像"), ("emoji", "🦊小狐狸👩‍💻🎉")])
 async def test_odd_people_sign_in(browser: Browser, person: str, nickname: str) -> None:
     """No picture, or a name beyond the basic plane: it is told and stored to the letter."""
+    await forget(browser.url, person)
     async with Phone(browser.url, person) as phone:
         await confirmed(browser, phone)
         told = (await browser.status()).json()["data"]["user_info"]
