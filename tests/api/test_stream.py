@@ -88,7 +88,7 @@ async def test_another_device_is_told(hub: HubProcess, http: httpx2.AsyncClient)
         assert created["data"]["device_name"] == "Tablet"
         alert = await stream.frame()
         assert (alert["type"], alert["seq"]) == ("security.alert", seq + 2)
-        assert alert["data"]["signals"] == ["new_device"]
+        assert "new_device" in alert["data"]["signals"]  # whatever else others have done from this address
         await http.post("/api/logout", headers=bearer(other))
         revoked = await stream.frame()
         assert (revoked["type"], revoked["seq"]) == ("session.revoked", seq + 3)
