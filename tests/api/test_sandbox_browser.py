@@ -15,6 +15,8 @@ from starlette.routing import Route
 from tests.servers.sandbox import APPID, served
 from tests.servers.uvicorn_app import serve
 
+expect.set_options(timeout=15_000)  # of the blocking half of the library: a busy machine is slow
+
 
 async def callback(request: Request) -> Response:
     """Stand for the app that WeChat leads back to: show what came."""

@@ -167,7 +167,7 @@ async def test_who_declines_can_start_again(hub_on_sqlite: HubProcess, new_page:
 
 async def test_renewed_on_the_page(tmp_path: Path, new_page: NewPage) -> None:
     """After the time is over one press brings a new way to WeChat, for the same window."""
-    hub = HubProcess(tmp_path, WECHAT_QR_EXPIRES_IN="4").start()
+    hub = HubProcess(tmp_path, WECHAT_QR_EXPIRES_IN="12").start()
     try:
         desktop, phone = await new_page(**DESKTOP), await new_page(**HANDSET)
         await desktop.goto(f"{hub.url}/?door=open_platform")

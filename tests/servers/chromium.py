@@ -9,9 +9,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    async_playwright,
+    expect,
+)
 
 NewPage = Callable[..., Awaitable[Page]]
+
+PATIENCE = 15_000  # ms that a page has on a busy machine to come to what is expected of it
+expect.set_options(timeout=PATIENCE)
 
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 
@@ -59,7 +70,7 @@ async def new_page(chromium: Browser) -> AsyncIterator[NewPage]:
         context = await chromium.new_context(**{"locale": "en-US", **options})  # type: ignore[arg-type]
         contexts.append(context)
         page = await context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE)
         page.on("console", console)
         page.on("pageerror", thrown)
         return page
