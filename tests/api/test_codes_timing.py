@@ -56,7 +56,7 @@ async def test_a_wrong_code_takes_the_same_time(hub_on_servers: HubProcess, numb
         async def guess(number: str) -> None:
             assert (await person.login(number, "000000")).status_code == 400
 
-        known, unknown = await measure([partial(guess, number) for number in numbers], 60)
+        known, unknown = await measure([partial(guess, number) for number in numbers], 100)
     assert chance(known, unknown) > ALIKE
 
 
@@ -76,11 +76,8 @@ async def test_the_comparison_sees_a_statement(hub_on_servers: HubProcess) -> No
     async with Person(hub_on_servers.url) as person:
 
         async def answered(path: str) -> None:
-            assert (await person.http.get(path)).status_code in (200, 401)
+            assert (await person.http.get(path)).status_code == 200
 
-        paths = [partial(answered, path) for path in ("/readyz", "/healthz")]
-        for _ in range(4):  # the machine's own noise may hide it once
-            one, none = await measure(paths, 200)
-            if chance(one, none) < ALIKE:
-                return
-    pytest.fail("a statement more makes no difference that is seen")
+        # neither is limited or logged: nearly all that readiness takes longer is the statement
+        one, none = await measure([partial(answered, path) for path in ("/readyz", "/healthz")], 100)
+    assert chance(one, none) < ALIKE
