@@ -46,7 +46,11 @@ async def look_up(host: str, port: str | bytes | int | None, **hints: int) -> li
     if (found := _under_way.get(query)) is None:
         found = _under_way[query] = Future()
         found.set_running_or_notify_cancel()  # who gives up cancels nobody else's wait
-        Thread(target=_ask, args=(query, found), name="resolver", daemon=True).start()
+        try:
+            Thread(target=_ask, args=(query, found), name="resolver", daemon=True).start()
+        except RuntimeError as error:  # no thread can be had: the next to ask may get one
+            del _under_way[query]
+            raise socket.gaierror(socket.EAI_AGAIN, f"{query.host}: {error}") from error
     answer = await asyncio.wrap_future(found)
     return list(answer)  # each gets one of their own
 

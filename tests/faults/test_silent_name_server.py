@@ -108,3 +108,20 @@ async def test_an_address_is_no_name(names: NameServer, host: str) -> None:
     """No name server is asked for it."""
     await resolve(host)
     assert names.asked == []
+
+
+async def test_without_a_thread_to_spare_it_fails_at_once(
+    names: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the name is looked up again as soon as the system gives one."""
+    names.answers.set()
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(threading.Thread, "start", _no_thread)
+        with pytest.raises(OSError, match=r"db\.example: can't start"):
+            await resolve("db.example")
+    with pytest.raises(OSError, match=r"db\.example: Name or service not known"):
+        await resolve("db.example")
+
+
+def _no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
