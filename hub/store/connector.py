@@ -86,7 +86,7 @@ class Connector:
 
     def at_hand(self) -> bool:
         """Say whether there is a connection that needs no check."""
-        return self.connected and not self._rested()
+        return self._link is not None and self._link.alive and monotonic() - self._used_at < _PING_AFTER
 
     async def ready(self, seconds: float) -> bool:
         """Check the connection or try once to open one, for so long; tell whether there is one."""

@@ -114,15 +114,16 @@ class Lane:
             raise unavailable("stopped", "the store is not running")
         loop = asyncio.get_running_loop()
         unit = _Unit(run, repeatable, loop.create_future(), loop.time())
-        worker = next((worker for worker in reversed(self._idle) if worker.connector.at_hand()), None)
-        if worker:
-            self._hand(worker, unit)
+        for worker in reversed(self._idle):
+            if worker.connector.at_hand():
+                self._hand(worker, unit)
+                break
         else:
             self._waiting[unit] = None
             WAITING.inc()
             unit.timer = loop.call_later(self._wait, self._give_up, unit)
-            if worker := self._connected() or (self._idle[-1] if self._idle else None):
-                self._hand(worker, None)
+            if other := self._connected() or (self._idle[-1] if self._idle else None):
+                self._hand(other, None)
         try:
             result: T = await unit.future
         except asyncio.CancelledError:
@@ -221,7 +222,8 @@ class Lane:
         if unit.future.done():
             return None
         loop = asyncio.get_running_loop()
-        until, patience = loop.time() + self._limit, loop.time() + self._wait
+        now = loop.time()
+        until, patience = now + self._limit, now + self._wait
         lost = contended = 0
         while True:
             begun = perf_counter()
