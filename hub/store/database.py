@@ -7,6 +7,7 @@ by the caller. Services change state by one conditional UPDATE, first in its tra
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,7 @@ _HOUSEKEEPING = 5.0
 _IDLE = 600.0
 _SET_BY = 1.0  # seconds; a clock that is set right by less goes as it should
 _SET_LATELY = 60.0
+_TICK = 0.001  # seconds that the database's answer leaves out
 _FOLDED = """
     SELECT DISTINCT c.table_name AS table_name, c.column_name AS column_name
     FROM information_schema.columns c
@@ -102,6 +104,7 @@ class Store:
             self._reading = lane("read", min(connections, _SQLITE_READERS), writes=False)
         self._queries = Queries({})
         self._ahead = time.time() - time.monotonic()  # of the database's clock, before our monotonic one
+        self._uncertain = math.inf  # seconds by which that may be wrong
         self._set_by = timedelta(0)
         self._set_at = -_SET_LATELY  # by our monotonic one
         self._housekeeper: asyncio.Task[None] | None = None
@@ -115,7 +118,7 @@ class Store:
         for lane in {self._writing, self._reading}:
             lane.start()
         try:
-            self._ahead, _ = await self._measure_clock()
+            self._ahead, self._uncertain = await self._measure_clock()
             await self._reading.submit(self._check_collations, repeatable=True)
         except BaseException:
             await self.stop()
@@ -152,9 +155,9 @@ class Store:
         """Sample the database's time now. Raises StoreUnavailable."""
         ahead, uncertain = await self._measure_clock()
         off = ahead - self._ahead
-        if abs(off) <= uncertain:
-            return  # ours is as good as one that took so long
-        self._ahead = ahead
+        if uncertain >= self._uncertain and abs(off) <= uncertain + self._uncertain:
+            return  # it says the same, and no better
+        self._ahead, self._uncertain = ahead, uncertain
         if abs(off) > _SET_BY:
             self._set_by, self._set_at = timedelta(seconds=off), time.monotonic()
             log.warning("database_clock_set", seconds=round(off, 3))
@@ -211,7 +214,7 @@ class Store:
             rows = await link.fetch(Bound("clock", "SELECT UTC_TIMESTAMP(3) AS now", ()))
             moment: datetime = rows[0]["now"]
             taken = time.monotonic() - asked
-            return moment.timestamp() - asked - taken / 2, taken / 2
+            return moment.timestamp() - asked - taken / 2, taken / 2 + _TICK
 
         return await self._reading.submit(ask, repeatable=True)
 

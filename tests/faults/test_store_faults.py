@@ -349,10 +349,14 @@ async def test_a_file_locked_for_too_long_is_an_outage(probe_queries: None, sqli
 
 async def test_a_late_answer_tells_no_time(fragile: Store, own_mariadb: MariaDB) -> None:
     """The clock is not moved by an answer that may have waited as long as it seems to be off."""
-    ahead = fragile.now().timestamp() - time.monotonic()
-    own_mariadb.pause()
-    reading = asyncio.create_task(fragile.read_clock())
-    await asyncio.sleep(0.5)  # the freeze itself, not an event
-    own_mariadb.resume()
-    await reading
-    assert fragile.now().timestamp() - time.monotonic() == pytest.approx(ahead, abs=0.05)
+    for _ in range(10):  # how exact the first reading was decides whether it seems to be off by more
+        store = Store(own_mariadb.url("hub_faults"), connections=1, wait=1, statement_limit=1)
+        await store.start()
+        ahead = store.now().timestamp() - time.monotonic()
+        own_mariadb.pause()
+        reading = asyncio.create_task(store.read_clock())
+        await asyncio.sleep(0.2)  # the freeze itself, not an event
+        own_mariadb.resume()
+        await reading
+        assert store.now().timestamp() - time.monotonic() == pytest.approx(ahead, abs=0.05)
+        await store.stop()
