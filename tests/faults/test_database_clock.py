@@ -13,6 +13,7 @@ from tests.servers.hub import HubProcess
 from tests.servers.mariadb import launch
 
 NOTICED = "database_clock_set"
+TRIES = 5
 
 
 class Pair(NamedTuple):
@@ -22,9 +23,9 @@ class Pair(NamedTuple):
     second: HubProcess
     clock: Clock
 
-    def noticed(self) -> int:
-        """How many of them know of the new time."""
-        return sum(NOTICED in hub.log() for hub in (self.first, self.second))
+    def noticed(self, times: int) -> int:
+        """How many of them know of the new time, which has been set so often."""
+        return sum(hub.log().count(NOTICED) >= times for hub in (self.first, self.second))
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ async def test_an_honest_repeat_is_no_theft(pair: Pair, seconds: int) -> None:
     """A token renewed at both processes gives one successor, whichever of them knows of the new time."""
     async with Person(pair.first.url) as person:
         token = (await person.sign_in(new_number()))["refresh_token"]
-        torn = 0
+        torn = False
 
         async def renew(hub: HubProcess) -> str:
             answer = await person.http.post(f"{hub.url}/api/token/refresh", json={"refresh_token": token})
@@ -55,13 +56,16 @@ async def test_an_honest_repeat_is_no_theft(pair: Pair, seconds: int) -> None:
             successor: str = answer.json()["data"]["refresh_token"]
             return successor
 
-        pair.clock.step(seconds)
-        while (noticed := pair.noticed()) < 2:
-            for hubs in ((pair.first, pair.second), (pair.second, pair.first)):
-                successor = await renew(hubs[0])
-                assert await renew(hubs[1]) == successor
-                token = successor
-            torn += noticed == 1
+        for times in range(1, TRIES + 1):  # both may notice between two renewals
+            pair.clock.step(seconds)
+            while pair.noticed(times) < 2:
+                for hubs in ((pair.first, pair.second), (pair.second, pair.first)):
+                    successor = await renew(hubs[0])
+                    torn |= pair.noticed(times) == 1
+                    assert await renew(hubs[1]) == successor
+                    token = successor
+            if torn:
+                break
         assert torn
         successor = await renew(pair.first)
         assert await renew(pair.second) == successor
