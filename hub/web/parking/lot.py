@@ -9,7 +9,8 @@ from hub.realtime.wheel import Wheel
 
 PING_INTERVAL = 20.0  # seconds, ± 10 %
 _ROUNDS = 200  # of pings in an interval
-# A whole round of pings and their answers at once would keep news waiting for a millisecond, here and there.
+# A whole round of pings and their answers would keep news waiting for a millisecond, now and then. Where
+# there is none it is sent at once, for each waking costs more than a ping.
 _AT_ONCE = 10  # pings
 _PAUSE = 0.01  # seconds
 CLOSE_TIME = 10.0  # seconds the other side may take to answer a close frame
@@ -27,12 +28,13 @@ class Lot:
 
     Sockets are pinged in rounds, one of which each socket joins by lot: after a restart all are opened at one
     instant. *connections* and *tasks* are the server's own: it sees them end before it shuts down. *max_size*
-    is for a message, in bytes.
+    is for a message, in bytes. Whoever sends anything sets *telling*.
     """
 
     def __init__(self, connections: set[Any], tasks: set[asyncio.Task[None]], max_size: int) -> None:
         self.connections = connections
         self.max_size = max_size
+        self.telling = False
         self._tasks = tasks
         self._rounds: list[set[Parked]] = [set() for _ in range(_ROUNDS)]
         self._pings: Wheel[int] = Wheel(self._ping)
@@ -61,13 +63,16 @@ class Lot:
         task.add_done_callback(self._tasks.discard)
 
     def _ping(self, number: int) -> None:
-        self._ping_some(number, list(self._rounds[number]), set())
+        at_once = _AT_ONCE if self.telling else len(self._rounds[number])
+        self.telling = False
+        self._ping_some(number, at_once, list(self._rounds[number]), set())
 
-    def _ping_some(self, number: int, left: list[Parked], declined: set[Parked]) -> None:
-        declined.update(parked for parked in left[-_AT_ONCE:] if not parked.ping())
-        del left[-_AT_ONCE:]
+    def _ping_some(self, number: int, at_once: int, left: list[Parked], declined: set[Parked]) -> None:
+        declined.update(parked for parked in left[-at_once:] if not parked.ping())
+        del left[-at_once:]
         if left:
-            asyncio.get_running_loop().call_later(_PAUSE, self._ping_some, number, left, declined)
+            loop = asyncio.get_running_loop()
+            loop.call_later(_PAUSE, self._ping_some, number, at_once, left, declined)
             return
         self._rounds[number] -= declined
         if self._rounds[number]:

@@ -64,6 +64,7 @@ class ParkedSocket(asyncio.Protocol):
 
     def send(self, payload: bytes) -> None:
         if not self._state & (_CLOSING | _LOST):
+            self._lot.telling = True
             self._transport.write(frames.text(payload))
 
     def close(self, code: int, reason: str) -> None:
