@@ -116,6 +116,16 @@ async def test_a_picture_is_read_by_its_address(new_page: NewPage, base: str, ki
     await expect(page.locator("#scanned-link")).to_have_text(LINK)
 
 
+async def test_a_picture_waits_for_whoever_holds_the_phone(new_page: NewPage, base: str) -> None:
+    """The page that reads it goes on by itself, and would take the choice away under one's finger."""
+    page = await new_page(**PHONE)
+    await page.goto(f"{base}/phone?picture=/code.png")
+    await expect(page.locator("#person-bob")).to_be_visible()
+    await expect(page.locator("#finder")).to_have_count(0)
+    await page.locator("#person-bob").click()
+    await expect(page.locator("#finder")).to_have_attribute("data-picture", "/code.png")
+
+
 async def test_the_camera_reads_what_it_sees(new_page: NewPage, base: str) -> None:
     """The stream of a camera is looked at until there is a code in it."""
     page = await new_page(**PHONE)

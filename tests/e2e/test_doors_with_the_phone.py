@@ -46,7 +46,6 @@ async def test_a_click_on_the_code_is_a_scan(hub_on_sqlite: HubProcess, new_page
     async with desktop.expect_popup() as opened:
         await desktop.locator("#code").click()
     phone = await opened.value
-    await phone.wait_for_url(lambda url: "picture=" not in url)  # it was read, and leads on
     if door == "h5":
         await expect(phone.locator("#scanned-link")).to_contain_text(f"{hub_on_sqlite.url}/s/")
     await phone.locator("#person-bob").click()

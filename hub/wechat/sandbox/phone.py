@@ -47,7 +47,13 @@ class PhoneRoutes:
         return RedirectResponse(f"{request.scope['root_path']}/phone", 302)
 
     async def phone(self, request: Request) -> Response:
-        """Scan: what WeChat knows as its own opens at once, a link in this window when it is tapped."""
+        """Scan: what WeChat knows as its own opens at once, a link in this window when it is tapped.
+
+        The page reads `?picture=` by itself and goes on, so whose phone it is must be settled before.
+        """
+        picture, person = request.query_params.get("picture", ""), holder(request)
+        if picture and person is None:
+            return ask_whose(self._pages, request)
         text = request.query_params.get("scan", "").strip()
         kind, target = meaning(text, (self._address(request), reached(request)))
         if kind == "own":
@@ -57,12 +63,12 @@ class PhoneRoutes:
             request,
             "phone.html",
             tab="scan",
-            person=holder(request),
+            person=person,
             people=PEOPLE.values(),
             scan=text,
             link=link,
             host=urlsplit(link).netloc if link else "",
-            picture=request.query_params.get("picture", ""),
+            picture=picture,
             here=here(request),
         )
 
