@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -40,6 +41,7 @@ CHECKS = Counter("hub_code_checks_total", "Codes that came back, by what came of
 
 _KINDS: Mapping[Channel, Kind] = {"phone": "sms", "email": "email"}
 _REFUSAL_TIME = 0.05  # seconds; longer than any of the ways to a refusal takes
+_TIMER_ERROR = 0.0006  # seconds that a timer may end late: the loop's count whole milliseconds
 
 
 class _Try(Enum):
@@ -133,14 +135,13 @@ class Codes:
         Raises CodeLocked while this asker is locked out, else InvalidCode: in the same words, and after the
         same time, for a wrong, an old, a used and a missing one.
         """
-        clock = asyncio.get_running_loop().time  # which its timers go by: of another one the rest would tell
-        begun = clock()
+        until = time.monotonic() + _REFUSAL_TIME
         try:
             proof = await self._check(Target(channel, address, purpose), code, asker)
         except HubError as error:
             CHECKS.labels(channel, error.slug).inc()
             # Whether a code was sent lately, which takes a statement more to refuse, tells who signs in here.
-            await asyncio.sleep(begun + _REFUSAL_TIME - clock())
+            await _sleep_until(until)
             raise
         CHECKS.labels(channel, "right").inc()
         return proof
@@ -209,6 +210,13 @@ class Codes:
             device_info=json.dumps({"user_agent": asker.user_agent, "device": asker.device}),
             created_at=now,
         )
+
+
+async def _sleep_until(moment: float) -> None:
+    """Return at *moment* of the monotonic clock, and exactly: a timer's error tells when it was set."""
+    await asyncio.sleep(moment - _TIMER_ERROR - time.monotonic())
+    while time.monotonic() < moment:  # noqa: ASYNC110 - for less than a millisecond, and no event tells
+        await asyncio.sleep(0)
 
 
 def _demand_unlocked(locked_until: datetime | None, now: datetime) -> None:
