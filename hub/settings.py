@@ -503,13 +503,13 @@ class Settings(BaseSettings):
         """Where people reach the hub."""
         if self.public_url:
             return self.public_url
-        host = own_address() if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104 - compared, not bound
+        host = own_address() if self._on_all_addresses else self.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @cached_property
     def loopback_url(self) -> str:
         """Where the hub reaches itself, for the mounted sandbox."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104 - compared, not bound
+        host = "127.0.0.1" if self._on_all_addresses else self.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @cached_property
@@ -644,8 +644,12 @@ class Settings(BaseSettings):
         """Where WeChat sends the person back to."""
         return self.wechat_redirect_uri or f"{self.base_url}{CALLBACK_PATH}"
 
+    @property
+    def _on_all_addresses(self) -> bool:
+        return self.host in ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
+
     def _public_place(self) -> str:
-        listening = own_address() if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104 - compared
+        listening = own_address() if self._on_all_addresses else self.host
         for place in (urlsplit(self.base_url).hostname or "", listening):
             if "." not in place.strip("[]") and ":" not in place:
                 continue  # a name of this machine or of its own network
