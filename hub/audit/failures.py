@@ -1,11 +1,14 @@
 """What follows on a refused try, behind its answer: whose account it was, how many there were, who is told.
 
-Nobody waits for any of it, so that no answer's time tells whether there is such an account.
+Nobody waits for any of it, and it begins a while after the answer: so the time of neither this answer nor the
+next one tells whether there is such an account.
 """
 
 import asyncio
 import json
+import random
 from datetime import datetime
+from time import monotonic
 from typing import Final, NamedTuple
 
 import structlog
@@ -27,6 +30,7 @@ FOLLOWED = Counter(
 
 WAITING: Final = 1000  # tries; under a flood the rest stay on record as they are
 _GRACE: Final = 5.0  # seconds
+_LATER: Final = (0.1, 0.5)  # seconds after which a try is followed up, at random between them
 
 
 class Failure(NamedTuple):
@@ -48,7 +52,7 @@ class Failures:
     def __init__(self, store: Store, alerts: Alerts) -> None:
         self._store = store
         self._alerts = alerts
-        self._waiting: asyncio.Queue[Failure] = asyncio.Queue(WAITING)
+        self._waiting: asyncio.Queue[tuple[float, Failure]] = asyncio.Queue(WAITING)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -75,14 +79,15 @@ class Failures:
     def note(self, failure: Failure) -> None:
         """Take a try that is on record."""
         try:
-            self._waiting.put_nowait(failure)
+            self._waiting.put_nowait((monotonic() + random.uniform(*_LATER), failure))  # noqa: S311 - jitter
         except asyncio.QueueFull:
             FOLLOWED.labels("dropped").inc()
 
     async def _work(self) -> None:
         while True:
-            failure = await self._waiting.get()
+            due, failure = await self._waiting.get()
             try:
+                await asyncio.sleep(due - monotonic())
                 await self._follow(failure)
             except StoreUnavailable as error:
                 FOLLOWED.labels("store_unavailable").inc()

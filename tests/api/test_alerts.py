@@ -88,7 +88,11 @@ async def test_wrong_codes_reach_the_stream_and_the_history(hub: HubProcess) -> 
             )
             return len(found) == 1
 
+        async def linked() -> bool:
+            return len(await history(hub, tokens)) == 5
+
         await until(told)
+        await until(linked)
         told_of = await history(hub, tokens)
     assert [each["status"] for each in told_of] == ["failed"] * 4 + ["success"]
     assert {each["ip_address"] for each in told_of[:4]} == {"192.0.2.120"}
