@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from hub.realtime.wheel import Wheel
 
 PING_INTERVAL = 20.0  # seconds, ± 10 %
-_ROUNDS = 200  # of pings in an interval
+_ROUNDS = 40
 # A whole round of pings and their answers would keep news waiting for a millisecond, now and then. Where
 # there is none it is sent at once, for each waking costs more than a ping.
 _AT_ONCE = 10  # pings
