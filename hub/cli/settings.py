@@ -6,13 +6,13 @@ from typing import Any, NoReturn
 import click
 
 from hub.ops import logs
-from hub.settings import Settings, SettingsError
+from hub.settings import Settings, SettingsError, load_settings
 
 
 def load(**given: Any) -> Settings:
     """Return the settings, with logging set up as they say; *given* win. Exits with 2 where one is wrong."""
     try:
-        settings = Settings.load(**given)
+        settings = load_settings(**given)
     except SettingsError as error:
         refuse(error)
     logs.configure(settings.log_level, json=settings.production)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from hub.settings import Settings, SettingsError
+from hub.settings import SettingsError, load_settings
 from tests.code_client import Person, new_email, new_number
 from tests.problems import refused
 from tests.servers.hub import HubProcess
@@ -142,4 +142,4 @@ async def test_a_verifier_that_is_away_may_open(tmp_path: Path, verifier: Verifi
 def test_a_url_needs_its_secret() -> None:
     """The hub does not start with half of it."""
     with pytest.raises(SettingsError, match="CODE_CHALLENGE_SECRET"):
-        Settings.load(env_file=None, code_challenge_url="https://verify.example.com/siteverify")
+        load_settings(env_file=None, code_challenge_url="https://verify.example.com/siteverify")

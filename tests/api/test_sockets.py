@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from hub.app import create_app
 from hub.qr import sockets
 from hub.qr.identifiers import hashed
-from hub.settings import Settings
+from hub.settings import load_settings
 from tests.people import AT, Browser, Phone, frame
 from tests.problems import refused
 from tests.servers.hub import HubProcess, shared
@@ -221,7 +221,7 @@ def impatient(
 ) -> Iterator[str]:
     """A hub in this process whose sockets wait a moment, instead of a minute, for a refresh."""
     monkeypatch.setattr(sockets, "LINGER", 0.2)
-    settings = Settings.load(env_file=None, database_url=sqlite_url, hub_limits="off")
+    settings = load_settings(env_file=None, database_url=sqlite_url, hub_limits="off")
     with serve(create_app(settings), parks=request.param == "parked") as address:
         yield address
 

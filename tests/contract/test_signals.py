@@ -112,7 +112,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
 async def watched(
     store: Store, database_url: str, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Watched]:
-    """An account with a number and a mailbox that has never signed in; failures are followed up."""
+    """An account with a number and a mailbox that has never signed in; failures are followed up at once."""
+    monkeypatch.setattr("hub.audit.failures._LATER", (0.0, 0.0))
     watching = make_watching(store, MemoryBroker(), places)
     user = await make_account(store, NUMBER)
     await execute(database_url, "UPDATE users SET email = :email, email_verified = 1", email=MAILBOX)

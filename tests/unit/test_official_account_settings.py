@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.settings import STAND_IN_ACCOUNT, Settings, SettingsError
+from hub.settings import STAND_IN_ACCOUNT, Settings, SettingsError, load_settings
 from tests.pushing import AES_KEY, APPID, PREVIOUS_KEY, SECRET, TOKEN
 from tests.unit.test_settings import PRODUCTION
 
@@ -18,7 +18,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def load(**given: object) -> Settings:
     """Settings of a production from these values."""
-    return Settings.load(None, **{**PRODUCTION, **given})
+    return load_settings(None, **{**PRODUCTION, **given})
 
 
 def test_plain_mode() -> None:
@@ -72,8 +72,8 @@ def test_half_a_configuration(given: dict[str, str], named: str) -> None:
 
 def test_development() -> None:
     """The sandbox's account stands in, and takes on whatever is configured."""
-    assert Settings.load(None).official_account == STAND_IN_ACCOUNT
-    own = Settings.load(None, **ACCOUNT).official_account
+    assert load_settings(None).official_account == STAND_IN_ACCOUNT
+    own = load_settings(None, **ACCOUNT).official_account
     assert own == (APPID, SECRET, TOKEN, ())
-    sealed = Settings.load(None, wechat_oa_aes_key=AES_KEY).official_account
+    sealed = load_settings(None, wechat_oa_aes_key=AES_KEY).official_account
     assert sealed == STAND_IN_ACCOUNT._replace(aes_keys=(AES_KEY,))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.settings import STAND_IN_APP, STAND_IN_MINI, STAND_IN_WEBSITE, Settings, SettingsError
+from hub.settings import STAND_IN_APP, STAND_IN_MINI, STAND_IN_WEBSITE, Settings, SettingsError, load_settings
 
 URLS = {"wechat_api_url": "https://api.example", "wechat_open_url": "https://open.example"}
 
@@ -35,12 +35,12 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_the_default_door(given: dict[str, str], door: str) -> None:
     """The first that is configured; a stand-in of the sandbox only where nothing is."""
-    assert Settings.load(None, **given).default_door == door
+    assert load_settings(None, **given).default_door == door
 
 
 def test_one_app_for_the_website() -> None:
     """`WECHAT_APP_ID` by itself is the website's app, and asks nobody in the app."""
-    settings = Settings.load(
+    settings = load_settings(
         None, wechat_app_id="wx1", wechat_app_secret="s", wechat_scope="snsapi_login", **URLS
     )
     assert (settings.website_app, settings.h5_app) == (("wx1", "s"), ("", ""))
@@ -49,7 +49,7 @@ def test_one_app_for_the_website() -> None:
 
 def test_one_app_for_the_account() -> None:
     """With an in-app scope it is the account's, as older installations have it."""
-    settings = Settings.load(
+    settings = load_settings(
         None, wechat_app_id="wx1", wechat_app_secret="s", wechat_scope="snsapi_userinfo", **URLS
     )
     assert (settings.website_app, settings.h5_app) == (("", ""), ("wx1", "s"))
@@ -57,7 +57,7 @@ def test_one_app_for_the_account() -> None:
 
 def test_the_sandbox_has_every_door() -> None:
     """In development each door that is not configured has its stand-in."""
-    settings = Settings.load(None)
+    settings = load_settings(None)
     assert (settings.h5_app, settings.website_app, settings.mini_app) == (
         STAND_IN_APP,
         STAND_IN_WEBSITE,
@@ -71,7 +71,7 @@ def test_the_sandbox_has_every_door() -> None:
 def test_a_door_needs_its_app(door: str, name: str) -> None:
     """A default door that cannot be opened stops the start, and names what is missing."""
     with pytest.raises(SettingsError) as refused:
-        Settings.load(None, wechat_door=door, **URLS)
+        load_settings(None, wechat_door=door, **URLS)
     assert [line.partition(":")[0] for line in refused.value.lines] == [name]
 
 
@@ -79,4 +79,4 @@ def test_a_door_needs_its_app(door: str, name: str) -> None:
 def test_a_page_that_wechat_does_not_take(page: str) -> None:
     """The mini program's page has no leading slash and no query."""
     with pytest.raises(SettingsError, match="WECHAT_MINI_PAGE"):
-        Settings.load(None, wechat_mini_page=page)
+        load_settings(None, wechat_mini_page=page)

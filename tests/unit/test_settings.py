@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.settings import Settings, SettingsError
+from hub.settings import Settings, SettingsError, load_settings
 
 SECRET = "0123456789abcdef" * 2
 PRODUCTION = {
@@ -22,7 +22,7 @@ PRODUCTION = {
 
 def load(**given: object) -> Settings:
     """Settings from these values alone."""
-    return Settings.load(None, **given)
+    return load_settings(None, **given)
 
 
 def faults(**given: object) -> list[str]:
@@ -109,7 +109,7 @@ def test_names_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_pa
     file = tmp_path / ".env"
     file.write_text("SITE_NAME=From file\nPORT=9000\n")
     monkeypatch.setenv("SITE_NAME", "From environment")
-    settings = Settings.load(str(file))
+    settings = load_settings(str(file))
     assert (settings.site_name, settings.port) == ("From environment", 9000)
 
 

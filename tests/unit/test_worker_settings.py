@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.settings import Settings, SettingsError
+from hub.settings import Settings, SettingsError, load_settings
 from tests.servers.worker import ALIYUN as ALIYUN_ENV
 from tests.unit.test_settings import PRODUCTION
 
@@ -28,20 +28,20 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def faults(**given: object) -> list[str]:
     """The settings that are complained about."""
     with pytest.raises(SettingsError) as caught:
-        Settings.load(None, **given)
+        load_settings(None, **given)
     return [line.partition(":")[0] for line in caught.value.lines]
 
 
 def test_development_prints_on_the_console() -> None:
     """Without any setting both kinds have a stand-in, and it is named."""
-    settings = Settings.load(None)
+    settings = load_settings(None)
     assert (settings.sms_senders, settings.email_senders) == (("console",), ("console",))
     assert sum("console" in line for line in settings.stand_ins) == 2
 
 
 def test_production_sends_nothing_by_default() -> None:
     """Who names no provider has none; the console is never one by default."""
-    settings = Settings.load(None, **PRODUCTION)
+    settings = load_settings(None, **PRODUCTION)
     assert (settings.sms_senders, settings.email_senders) == ((), ())
 
 
@@ -54,7 +54,7 @@ def test_production_refuses_the_console() -> None:
 def test_providers_keep_their_order() -> None:
     """The first choice comes first."""
     given = {**PRODUCTION, **ALIYUN, **TENCENT, **SMTP, "sms_providers": "tencent, aliyun"}
-    settings = Settings.load(None, **given)
+    settings = load_settings(None, **given)
     assert settings.sms_senders == ("tencent", "aliyun")
     assert settings.email_senders == ("smtp",)
 
@@ -88,7 +88,7 @@ def test_wrong_values_are_named(name: str, value: str) -> None:
 def test_no_password_goes_without_tls() -> None:
     """A relay on this machine may do without; then there is no password either."""
     assert faults(**SMTP, smtp_security="none", smtp_username="u") == ["SMTP_SECURITY"]
-    Settings.load(None, **SMTP, smtp_security="none")
+    load_settings(None, **SMTP, smtp_security="none")
 
 
 def test_production_calls_providers_by_https() -> None:
@@ -99,7 +99,7 @@ def test_production_calls_providers_by_https() -> None:
 
 def test_secrets_are_not_shown() -> None:
     """Neither repr nor str tell a key."""
-    settings = Settings.load(
+    settings = load_settings(
         None, **{**ALIYUN, "aliyun_access_key_secret": "hunter2", "smtp_password": "hunter2"}
     )
     assert "hunter2" not in repr(settings) + str(settings)
