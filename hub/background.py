@@ -13,7 +13,7 @@ from typing import NamedTuple
 import structlog
 from prometheus_client import start_http_server
 
-from hub.codes.dispatch import Dispatcher
+from hub.codes.dispatch import LOOK, Dispatcher
 from hub.codes.messages import Kind
 from hub.codes.outbox import Outbox
 from hub.codes.senders.aliyun import AliyunSender
@@ -56,11 +56,11 @@ def create_senders(settings: Settings, clock: Callable[[], datetime]) -> Senders
     return Senders(http, {"sms": sms, "email": email})
 
 
-def create_background(settings: Settings, store: Store, keys: DataKeys) -> Background:
-    """Return the outbox with its senders and worker; nothing is opened yet."""
+def create_background(settings: Settings, store: Store, keys: DataKeys, idle: float = LOOK) -> Background:
+    """Return the outbox with its senders and worker, which looks into it every *idle* seconds, all closed."""
     http, senders = create_senders(settings, store.now)
     outbox = Outbox(store, keys, [kind for kind, group in senders.items() if group])
-    dispatcher = Dispatcher(store, outbox, senders)
+    dispatcher = Dispatcher(store, outbox, senders, idle)
     archive = LoginLogArchive(store, settings.archive_dir)
     return Background(outbox, http, Worker(store, outbox, dispatcher, archive))
 

@@ -65,6 +65,10 @@ from hub.tokens.service import Sessions
 from hub.wechat.account_token import AccountTokens
 from hub.wechat.transport import Transport
 
+# What a process queues wakes it, so it looks only for what others have left behind. Every second, that would
+# cost an idle process as much as a thousand waiting sockets.
+_IDLE_LOOK = 5.0  # seconds
+
 T = TypeVar("T")
 
 
@@ -126,7 +130,7 @@ def create_services(settings: Settings) -> Services:
     data_keys = DataKeys(settings.secrets("data_keys"))
     places = _from_file("GEOIP_DB", lambda: Places(*map(Path, settings.geoip_db)))
     info = RequestInfo(settings.site_name, places)
-    background = create_background(settings, store, data_keys)
+    background = create_background(settings, store, data_keys, _IDLE_LOOK)
 
     events = AccountEvents(store, broker)
     login_log = LoginLog(places)

@@ -27,7 +27,8 @@ TRY_SECONDS = Histogram("hub_sender_try_seconds", "Time a try took, successful o
 
 MAX_TRIES: Final = 15
 SLOTS: Final = 8  # messages of one kind that one process sends at once
-_POLL: Final = 1.0  # seconds between two looks at the queue
+LOOK: Final = 1.0  # seconds between two looks at the queue
+_LATER: Final = 0.01  # seconds by which a timer may be early
 _MARK_TIME: Final = 15.0  # seconds at the end of a lease that are kept for the mark
 _GRACE: Final = 12.0  # seconds for what is being sent when the process is told to go
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 300.0
@@ -40,13 +41,17 @@ class Dispatcher:
 
     A provider that fails temporarily is passed over for the next one. Where all fail, the message waits and
     is tried again, up to MAX_TRIES times or until it has expired; then it is a dead letter. Kinds do not wait
-    for each other. Any number of dispatchers may share an outbox.
+    for each other. Any number of dispatchers may share an outbox; one with nothing to send looks into it when
+    it is woken, and every *idle* seconds.
     """
 
-    def __init__(self, store: Store, outbox: Outbox, senders: Mapping[Kind, Sequence[Sender]]) -> None:
+    def __init__(
+        self, store: Store, outbox: Outbox, senders: Mapping[Kind, Sequence[Sender]], idle: float = LOOK
+    ) -> None:
         self._store = store
         self._outbox = outbox
         self._senders = senders
+        self._idle = idle
         self._standing = {sender.name: _Standing() for group in senders.values() for sender in group}
         for name in self._standing:
             TRIES.labels(name, "ok")  # a provider that nobody has needed yet shows as well
@@ -75,23 +80,27 @@ class Dispatcher:
     async def _take(self, kind: Kind) -> None:
         sending: set[asyncio.Task[None]] = set()
         while True:
-            free = SLOTS - len(sending)
-            try:
-                rows = await self._outbox.due(kind, 4 * SLOTS) if free else []
-            except StoreUnavailable as error:
-                log.warning("outbox_not_read", kind=kind, reason=error.reason)
-                rows = []
-            except Exception:
-                log.exception("outbox_not_read", kind=kind)
-                rows = []
-            random.shuffle(rows)  # or all workers would race for the same few
-            for row in rows[:free]:
+            rows = await self._due(kind, SLOTS - len(sending))
+            for row in rows or ():
                 task = asyncio.create_task(self._deliver(row))
                 for group in (sending, self._sending):
                     group.add(task)
                     task.add_done_callback(group.discard)
                 task.add_done_callback(lambda _: self._outbox.wake())
-            await self._outbox.woken(kind, _POLL)
+            await self._outbox.woken(kind, LOOK if rows is None or sending else self._idle)
+
+    async def _due(self, kind: Kind, free: int) -> list[Row] | None:
+        """Return messages to claim, at most *free*; None where the queue cannot be read."""
+        try:
+            rows = await self._outbox.due(kind, 4 * SLOTS) if free else []
+        except StoreUnavailable as error:
+            log.warning("outbox_not_read", kind=kind, reason=error.reason)
+            return None
+        except Exception:
+            log.exception("outbox_not_read", kind=kind)
+            return None
+        random.shuffle(rows)  # or all workers would race for the same few
+        return rows[:free]
 
     async def _deliver(self, row: Row) -> None:
         try:
@@ -126,6 +135,7 @@ class Dispatcher:
             else:
                 seconds = max(pause(claim.attempts, random.random()), error.retry_after)  # noqa: S311 - jitter
                 await self._outbox.postpone(claim, seconds, error.code)
+                asyncio.get_running_loop().call_later(seconds + _LATER, self._outbox.wake)
         else:
             SENT.labels(claim.kind, provider).inc()
             await self._insist(claim, lambda: self._outbox.sent(claim, provider, keep=provider == CONSOLE))

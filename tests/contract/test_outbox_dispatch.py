@@ -1,14 +1,14 @@
 """Sending what is queued, on both engines, through the real senders to stand-ins for their providers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 
-from hub.codes.dispatch import MAX_TRIES, Dispatcher
-from hub.codes.messages import Message
+from hub.codes.dispatch import LOOK, MAX_TRIES, Dispatcher
+from hub.codes.messages import Kind, Message
 from hub.codes.outbox import Outbox
 from hub.codes.senders.console import ConsoleSender
 from hub.codes.senders.http import Http
@@ -35,10 +35,11 @@ class Desk:
             stack.enter_context(served(provider))
         self._stack = stack
 
-    async def send(self, *senders: Sender) -> Dispatcher:
+    async def send(self, *senders: Sender, idle: float = LOOK) -> Dispatcher:
         """Start a dispatcher: the first provider before the second, unless *senders* are given."""
         both = (aliyun(self.http, self.first.url), tencent(self.http, self.second.url))
-        dispatcher = Dispatcher(self.store, self.outbox, {"sms": senders or both, "email": [ConsoleSender()]})
+        by_kind: dict[Kind, Sequence[Sender]] = {"sms": senders or both, "email": [ConsoleSender()]}
+        dispatcher = Dispatcher(self.store, self.outbox, by_kind, idle)
         await dispatcher.start()
         self._stack.push_async_callback(dispatcher.stop)
         return dispatcher
@@ -148,6 +149,19 @@ async def test_a_message_that_nobody_takes_is_tried_again(
     desk.outbox.wake()
     row = await desk.becomes(sent_at=True)
     assert (row["provider"], row["attempts"], row["error"]) == ("tencent", 2, None)
+
+
+async def test_who_seldom_looks_tries_again_in_time(desk: Desk) -> None:
+    """A dispatcher knows by itself when what it could not send is due."""
+    for provider in (desk.first, desk.second):
+        provider.fail("busy")
+    await desk.send(idle=60)
+    await desk.queue()
+    await desk.becomes(attempts=1, error=True)
+    for provider in (desk.first, desk.second):
+        provider.fail("")
+    row = await desk.becomes(sent_at=True)
+    assert row["attempts"] == 2
 
 
 async def test_a_refused_address_is_a_dead_letter(desk: Desk) -> None:
