@@ -8,9 +8,9 @@ from typing import Any, Protocol
 from hub.realtime.wheel import Wheel
 
 PING_INTERVAL = 20.0  # seconds, ± 10 %
-_ROUNDS = 40
-# A whole round of pings and their answers would keep news waiting for a millisecond, now and then. Where
-# there is none it is sent at once, for each waking costs more than a ping.
+_ROUNDS = 40  # of pings in an interval
+# A whole round of pings and their answers would keep news waiting for milliseconds, now and then. Where there
+# is none it is sent at once, for each waking costs more than a ping.
 _AT_ONCE = 10  # pings
 _PAUSE = 0.01  # seconds
 CLOSE_TIME = 10.0  # seconds the other side may take to answer a close frame

@@ -34,9 +34,11 @@ async def again_and_again(strike: Callable[[], Awaitable[None]], pause: float) -
             await asyncio.sleep(pause)
 
     going = asyncio.create_task(go_on())
-    yield
-    over = True
-    await going
+    try:
+        yield
+    finally:
+        over = True
+        await going
 
 
 async def hub_killed(stage: Stage) -> AsyncIterator[None]:
