@@ -31,7 +31,7 @@ run: .venv/run
 
 test: export TMPDIR := $(or $(ROOMY),$(TMPDIR),/tmp)
 test: .venv/test servers check
-	$(BIN)/pytest $(PART) $(ORDER) --numprocesses $$(($(CORES) * 2)) --ignore=tests/faults
+	$(BIN)/pytest $(PART) $(ORDER) --numprocesses $$(($(CORES) * 3 / 2)) --ignore=tests/faults
 	$(BIN)/pytest $(PART) --numprocesses $$(($(CORES) * 2)) tests/faults
 	$(BIN)/pytest $(ALONE)
 

@@ -30,7 +30,7 @@ UNIT_SECONDS = Histogram(
 WAITING = Gauge("hub_store_waiting", "Units of work that wait for a connection", multiprocess_mode="livesum")
 RETRIES = Counter("hub_store_retries_total", "Units that were run again", ["cause"])
 
-_RETRIES = 3
+_RETRIES = 5
 
 T = TypeVar("T")
 Run = Callable[[Link], Awaitable[T]]
