@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 from sse_starlette.sse import AppStatus
 
+from hub.ticks import until_tick
 from hub.web.connections import HttpProtocol, State
 from hub.web.parking.lot import PING_INTERVAL
 from hub.web.parking.protocol import SocketProtocol
@@ -74,7 +75,7 @@ class Server(uvicorn.Server):
         """Renew the answers' date each second, until the end; uvicorn's own wakes ten times as often."""
         while not await self.on_tick(0):
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(until_tick(1)):
                     await self._over.wait()
 
     def _dismiss(self, supervisor: socket.socket) -> None:

@@ -20,6 +20,7 @@ from hub.codes.messages import Kind, Message
 from hub.errors import Unavailable
 from hub.store.database import Connection, Row, Store
 from hub.store.encryption import DataKeys, Place, Unsealable
+from hub.ticks import until_tick
 
 __all__ = ["Claim", "Kind", "Message", "Outbox"]
 
@@ -83,7 +84,7 @@ class Outbox:
         """Return at the next `wake`, or one since the last return, or after *timeout* seconds."""
         event = self._woken[kind]
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(until_tick(timeout)):
                 await event.wait()
         except TimeoutError:
             return

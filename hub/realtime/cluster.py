@@ -20,6 +20,7 @@ from hub.realtime.dial import Dial, dialler
 from hub.realtime.link import Link, Script
 from hub.realtime.links import Links, Make, OneLink
 from hub.realtime.wire import LinkDown, Moved, Wire
+from hub.ticks import until_tick
 
 log = structlog.stdlib.get_logger("hub.realtime")
 
@@ -119,7 +120,7 @@ class Cluster(Links):
             self._tried.set()
             await asyncio.sleep(_LEAST)
             with suppress(TimeoutError):
-                async with asyncio.timeout(_INTERVAL if self.healthy else _IN_TROUBLE):
+                async with asyncio.timeout(until_tick(_INTERVAL) if self.healthy else _IN_TROUBLE):
                     await self._due.wait()
 
     async def _read(self) -> Map:

@@ -16,6 +16,7 @@ import structlog
 
 from hub.realtime.dial import Dial
 from hub.realtime.wire import LinkDown, Moved, Pushed, Wire
+from hub.ticks import until_tick
 
 log = structlog.stdlib.get_logger("hub.realtime")
 _random = random.SystemRandom()
@@ -211,7 +212,7 @@ class Link:
     async def _keep(self, wire: Wire) -> None:
         clock = asyncio.get_running_loop().time
         while True:
-            await asyncio.wait({wire.lost}, timeout=self._timing.heartbeat)
+            await asyncio.wait({wire.lost}, timeout=until_tick(self._timing.heartbeat))
             if wire.lost.done():
                 raise LinkDown("the connection was lost")
             if clock() - self._heard > self._timing.heartbeat_timeout:

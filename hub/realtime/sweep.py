@@ -7,6 +7,7 @@ import structlog
 
 from hub.errors import StoreUnavailable
 from hub.realtime.broker import Broker
+from hub.ticks import until_tick
 
 log = structlog.stdlib.get_logger("hub.realtime")
 
@@ -55,7 +56,7 @@ class Sweeper(ABC):
         clock = asyncio.get_running_loop().time
         step = min(self._interval, self._without_broker)
         for _ in range(round(self._interval / step)):
-            await asyncio.sleep(step)
+            await asyncio.sleep(until_tick(step))
             if not self._broker.healthy:
                 self._trusted_at = clock() + self._interval
             if clock() < self._trusted_at:

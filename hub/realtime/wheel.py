@@ -1,7 +1,6 @@
 """One timer for all that is due at its own time: ten thousand timers would cost more than what they wake."""
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from contextvars import Context
@@ -9,6 +8,8 @@ from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
 import structlog
+
+from hub.ticks import until_tick
 
 log = structlog.stdlib.get_logger("hub.realtime")
 
@@ -32,7 +33,7 @@ class Wheel(Generic[T]):
     def __init__(self, due: Callable[[T], None], clock: Callable[[], float] | None = None) -> None:
         self._due = due
         self._clock = clock or time.monotonic
-        self._longest = _GLANCE if clock else math.inf
+        self._glances = clock is not None
         self._slots: dict[int, set[T] | None] = {}  # those in `_order`; None where all items were removed
         self._order: list[int] = []  # a heap
         self._timer: asyncio.TimerHandle | None = None
@@ -72,10 +73,11 @@ class Wheel(Generic[T]):
     def _wind(self, now: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        seconds = self._order[0] * STEP - now
+        if self._glances:
+            seconds = min(seconds, until_tick(_GLANCE))
         # Whoever put the first item in is none of the others' business, so not its context.
-        self._timer = asyncio.get_running_loop().call_later(
-            min(self._order[0] * STEP - now, self._longest), self._turn, context=Context()
-        )
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._turn, context=Context())
 
     def _turn(self) -> None:
         self._timer = None

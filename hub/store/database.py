@@ -27,6 +27,7 @@ from hub.store.links import Link, Outcome, Row
 from hub.store.location import Location
 from hub.store.queries import Bound, Engine, Queries
 from hub.store.workers import Lane
+from hub.ticks import until_tick
 
 __all__ = ["Connection", "QueryFailed", "Row", "Store", "UniqueViolation", "connect"]
 
@@ -230,7 +231,7 @@ class Store:
     async def _keep_house(self) -> None:
         read = True
         while True:
-            await asyncio.sleep(_HOUSEKEEPING)
+            await asyncio.sleep(until_tick(_HOUSEKEEPING))
             for lane in {self._writing, self._reading}:
                 lane.recycle(_IDLE)
             try:

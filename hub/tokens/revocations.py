@@ -19,6 +19,7 @@ from prometheus_client import Counter, Gauge
 from hub.errors import HubError
 from hub.realtime.broker import Broker
 from hub.store.database import Store
+from hub.ticks import until_tick
 
 log = structlog.stdlib.get_logger("hub.tokens")
 
@@ -121,7 +122,7 @@ class Revocations:
     async def _sweep(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), _SWEEP)
+                await asyncio.wait_for(self._due.wait(), until_tick(_SWEEP))
             self._due.clear()
             try:
                 await self._read()

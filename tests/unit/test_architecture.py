@@ -11,7 +11,7 @@ import pytest
 HUB = Path(__file__).parents[2] / "hub"
 
 FLOOR = {"store", "realtime", "limits", "web"}
-ROOT = {"errors", "assets", "resolver", "__init__"}
+ROOT = {"errors", "assets", "resolver", "ticks", "__init__"}
 NOUNS = {
     "accounts": {"tokens"},
     "admin": {"accounts", "codes", "tokens"},

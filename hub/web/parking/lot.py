@@ -9,6 +9,8 @@ from hub.realtime.wheel import Wheel
 
 PING_INTERVAL = 20.0  # seconds, ± 10 %
 _ROUNDS = 40  # of pings in an interval
+# Sockets opened one after the other lie beside each other in memory: pinged together they cost a third less.
+_NEIGHBOURS = 250
 # A whole round of pings and their answers would keep news waiting for milliseconds, now and then. Where there
 # is none it is sent at once, for each waking costs more than a ping.
 _AT_ONCE = 10  # pings
@@ -26,9 +28,9 @@ class Parked(Protocol):
 class Lot:
     """Pings each socket at an interval until it declines, and calls it when a time limit has passed.
 
-    Sockets are pinged in rounds, one of which each socket joins by lot: after a restart all are opened at one
-    instant. *connections* and *tasks* are the server's own: it sees them end before it shuts down. *max_size*
-    is for a message, in bytes. Whoever sends anything sets *telling*.
+    Sockets are pinged in rounds, which they fill in the order of their opening, each at a time of its own:
+    after a restart all are opened at one instant. *connections* and *tasks* are the server's own: it sees
+    them end before it shuts down. *max_size* is for a message, in bytes. Who sends anything sets *telling*.
     """
 
     def __init__(self, connections: set[Any], tasks: set[asyncio.Task[None]], max_size: int) -> None:
@@ -36,17 +38,19 @@ class Lot:
         self.max_size = max_size
         self.telling = False
         self._tasks = tasks
-        self._rounds: list[set[Parked]] = [set() for _ in range(_ROUNDS)]
+        self._added = 0
+        self._rounds: list[dict[Parked, None]] = [{} for _ in range(_ROUNDS)]  # for their order
         self._pings: Wheel[int] = Wheel(self._ping)
         self._limits: Wheel[Parked] = Wheel(lambda parked: parked.overdue())
 
     def add(self, parked: Parked) -> None:
         """Begin to ping *parked*."""
         self.connections.add(parked)
-        number = random.randrange(_ROUNDS)  # noqa: S311 - jitter
+        number = self._added // _NEIGHBOURS % _ROUNDS
+        self._added += 1
         if not self._rounds[number]:
             self._pings.put(number, PING_INTERVAL * random.uniform(0.1, 1.1))  # noqa: S311 - jitter
-        self._rounds[number].add(parked)
+        self._rounds[number][parked] = None
 
     def limit(self, parked: Parked, seconds: float) -> int:
         """Call it `overdue()` in *seconds*, and return what `unlimit` takes."""
@@ -74,6 +78,7 @@ class Lot:
             loop = asyncio.get_running_loop()
             loop.call_later(_PAUSE, self._ping_some, number, at_once, left, declined)
             return
-        self._rounds[number] -= declined
+        for parked in declined:
+            del self._rounds[number][parked]
         if self._rounds[number]:
             self._pings.put(number, PING_INTERVAL * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
