@@ -22,6 +22,8 @@ from hub.tokens.keys import KeyRing
 
 TYPE = "at+jwt"
 LEEWAY = 5  # seconds: the nodes share the database's clock, so only the way between them is left
+# Seconds by which that clock may be set back: as only we issue tokens, one of the future is from before that.
+SET_BACK = 600
 JITTER = 0.05  # of the life, taken off: tokens handed out together do not all end together
 MAX_LENGTH = 4096  # characters; longer ones are refused unread
 REAUTH_AGE = 600  # seconds
@@ -141,7 +143,7 @@ class AccessTokens:
             raise ValueError("another issuer or audience")
         if now >= claims.exp + LEEWAY:
             raise ValueError("expired")
-        if now < max(claims.nbf, claims.iat) - LEEWAY:
+        if now < max(claims.nbf, claims.iat) - SET_BACK:
             raise ValueError("not yet valid")
         return claims
 

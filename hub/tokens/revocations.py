@@ -35,11 +35,10 @@ _SWEEP = 1.0  # seconds between two readings
 _OVERLAP = timedelta(seconds=5)
 _LONG_OVERLAP = timedelta(seconds=60)
 _LONG_EVERY = 10
-_SET_BACK = 600.0  # seconds by which a clock may be set back: tokens then live that much longer
 
 
 class Revocations:
-    """Remembers each ended session for *life* seconds, the longest a token is accepted, and some more.
+    """Remembers each ended session for *life* seconds, in which its last token has ended too.
 
     At most *capacity* are kept: where an older one had to go early, SQL is asked until it would have gone.
     """
@@ -47,7 +46,7 @@ class Revocations:
     def __init__(self, store: Store, broker: Broker, *, life: float, capacity: int = 100_000) -> None:
         self._store = store
         self._broker = broker
-        self._life = life + _SET_BACK
+        self._life = life
         self._capacity = capacity
         self._until: dict[str, float] = {}  # as they were heard, so the first is the first to go
         self._crowded_until = 0.0

@@ -9,7 +9,7 @@ from prometheus_client import Counter
 from hub.errors import AccountBlocked, NotFound, Unauthorized
 from hub.realtime.broker import Broker
 from hub.store.database import Connection, Row, Store
-from hub.tokens.claims import CHALLENGE, LEEWAY, AccessTokens, Claims
+from hub.tokens.claims import CHALLENGE, LEEWAY, SET_BACK, AccessTokens, Claims
 from hub.tokens.endings import Endings
 from hub.tokens.events import AccountEvents
 from hub.tokens.issuing import Issuer
@@ -57,7 +57,7 @@ class Sessions:
         self._cap = cap
         self._single = single_per_type
         self._place = place
-        self._revocations = Revocations(store, broker, life=access_tokens.ttl + LEEWAY)
+        self._revocations = Revocations(store, broker, life=access_tokens.ttl + LEEWAY + SET_BACK)
         self.endings = Endings(self._revocations, events)
         self._issuer = Issuer(access_tokens, refresh_keys, self._idle)
         self._refreshes = Refreshes(store, self._issuer, self.endings, alerts, login_log, place)

@@ -13,6 +13,7 @@ from hub.realtime.link import Timing
 from hub.realtime.memory import MemoryBroker
 from hub.realtime.redis import RedisBroker
 from hub.store.database import Row, Store
+from hub.tokens.claims import LEEWAY
 from hub.tokens.revocations import Revocations
 from hub.tokens.service import Sessions, TokenPair
 from tests.servers.proxy import Proxy, proxied
@@ -247,11 +248,17 @@ async def test_memory_forgets_in_time(store: Store, monkeypatch: pytest.MonkeyPa
     """A session is remembered as long as a token of it may live, were the clock set back by ten minutes."""
     now = 1000.0
     monkeypatch.setattr("hub.tokens.revocations.monotonic", lambda: now)
-    memory = Revocations(store, MemoryBroker(), life=60)
-    await memory.announce(["one"], "logout")
-    now = 1659.0
-    await memory.announce(["two"], "logout")
-    assert REGISTRY.get_sample_value("hub_revoked_sessions") == 2
-    now = 1661.0
-    await memory.announce(["three"], "logout")
-    assert REGISTRY.get_sample_value("hub_revoked_sessions") == 2
+    sessions = make_sessions(store, MemoryBroker())
+    user = await make_user(store)
+
+    async def remembered() -> float | None:
+        pair = await sign_in(store, sessions, user)
+        await sessions.revoke(pair.session_id, "logout")
+        return REGISTRY.get_sample_value("hub_revoked_sessions")
+
+    life = 7200 + LEEWAY + 600
+    assert await remembered() == 1
+    now += life - 1
+    assert await remembered() == 2
+    now += 2
+    assert await remembered() == 2

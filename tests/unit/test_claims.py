@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.errors import ReauthRequired, Unauthorized
-from hub.tokens.claims import LEEWAY, AccessTokens, recent
+from hub.tokens.claims import LEEWAY, SET_BACK, AccessTokens, recent
 from hub.tokens.keys import Algorithm, KeyRing, pem_key, secret_key
 from tests.unit.key_files import OTHER_SECRET, PRIVATE, SECRET, private_pem, public_pem
 
@@ -187,13 +187,13 @@ def test_unknown_critical_header_is_refused() -> None:
 
 
 def test_life_ends_with_leeway() -> None:
-    """A token passes until its end plus the leeway, and from its beginning less the leeway."""
+    """A token passes until its end plus the leeway, and from as long before it as a clock may be set back."""
     token = sign(payload())
     begin = datetime.fromtimestamp(int(NOW.timestamp()), UTC)
     end = begin + timedelta(seconds=7200)
-    for moment in (begin - timedelta(seconds=LEEWAY), end + timedelta(seconds=LEEWAY - 1)):
+    for moment in (begin - timedelta(seconds=SET_BACK), end + timedelta(seconds=LEEWAY - 1)):
         assert TOKENS.verify(token, moment).user_id == 42
-    for moment in (begin - timedelta(seconds=LEEWAY + 1), end + timedelta(seconds=LEEWAY)):
+    for moment in (begin - timedelta(seconds=SET_BACK + 1), end + timedelta(seconds=LEEWAY)):
         with pytest.raises(Unauthorized, match=r"expired|not yet valid"):
             TOKENS.verify(token, moment)
 

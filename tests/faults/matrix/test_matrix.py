@@ -136,6 +136,7 @@ async def test_cell(
     for note, value in (("table", "Fault matrix"), ("fault", name), ("moment", when)):
         record_property(note, value)
     clock = asyncio.get_running_loop().time
+    await stage.begin()
     visitors = [Visitor(stage, number, door=fault.door) for number in range(VISITORS)]
     ended, guesser = Refused(stage), Guesser(stage, expires=fault.expires)
     async with AsyncExitStack() as stack:
