@@ -25,11 +25,10 @@ README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 HANDSET = {"viewport": {"width": 390, "height": 780}, "has_touch": True}
 RECORD = """
 window.heard = [];
-addEventListener("DOMContentLoaded", () => {
-  for (const name of ["pending", "scanned", "confirmed", "expired", "declined", "error"]) {
-    document.querySelector("login-hub")?.addEventListener(name, ({ detail }) => heard.push([name, detail]));
-  }
-});
+for (const name of ["pending", "scanned", "confirmed", "expired", "declined", "error"]) {
+  const note = ({ target, detail }) => target.localName === "login-hub" && heard.push([name, detail]);
+  addEventListener(name, note, true); // they do not bubble
+}
 """
 
 
