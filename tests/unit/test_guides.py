@@ -67,3 +67,16 @@ def test_addresses() -> None:
 def test_what_is_not_translated_is_english() -> None:
     """A guide without a translation says which language it is in."""
     assert guide("calls", "zh-CN").language == "en"
+
+
+@pytest.mark.parametrize("name", sorted(path.name.split(".")[0] for path in FOLDER.glob("*.zh-CN.md")))
+def test_translations_have_the_same_commands(name: str) -> None:
+    """What is to be copied is the same in each language, but for the comments of code."""
+
+    def copied(file: str) -> list[tuple[str, str]]:
+        found = re.findall(
+            r"^ *```(.*?)\n(.*?)^ *```", (FOLDER / file).read_text("utf-8"), re.MULTILINE | re.DOTALL
+        )
+        return [(kind, "" if kind in ("js", "python") else text) for kind, text in found]
+
+    assert copied(f"{name}.zh-CN.md") == copied(f"{name}.md") != []
