@@ -166,8 +166,8 @@ class Store:
     async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Run *work* in one transaction: commit when it returns, roll back when it raises.
 
-        It is run again (up to three times) after a deadlock or a lost connection, so it must have no other
-        effect.
+        It is run again after a deadlock (up to five times) or a lost connection (once), so it must have no
+        other effect.
         """
         return await self._writing.submit(
             lambda link: in_transaction(link, self._queries, work), repeatable=True
